@@ -1,0 +1,215 @@
+"""Fragments: the units in which intent reaches the hosts.
+
+A fragment is computed once and shared by all hosts that are interested in it. Its name is ``kind/id``; its
+version is a digest of its contents, so that any server gives the same version to the same intent, and an
+agent that reconnects only says what it holds. Lists are sorted by the server: equal intent, equal bytes.
+"""
+
+import msgspec
+
+
+class Fragment(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """Base of all fragments. ``id`` is that of the API object."""
+
+    id: str
+
+    @property
+    def name(self) -> str:
+        """``kind/id``."""
+        return f"{self.__struct_config__.tag}/{self.id}"
+
+
+class FixedIp(msgspec.Struct, frozen=True):
+    """An address of a port."""
+
+    subnet_id: str
+    address: str
+
+
+class AddressPair(msgspec.Struct, frozen=True):
+    """An allowed address pair: an address or prefix, and the MAC it may come from."""
+
+    prefix: str
+    mac: str
+
+
+class DhcpOption(msgspec.Struct, frozen=True):
+    """An extra DHCP option of a port."""
+
+    name: str
+    value: str
+    ip_version: int
+
+
+class Port(Fragment, frozen=True, tag="port"):
+    """A port: to its own host, and to the hosts that serve its network (DHCP, routers, metadata)."""
+
+    network_id: str
+    mac: str
+    project_id: str
+    device_id: str
+    device_owner: str
+    host: str
+    """Host that it is bound to; empty when unbound."""
+    admin_state_up: bool
+    port_security: bool
+    fixed_ips: tuple[FixedIp, ...]
+    address_pairs: tuple[AddressPair, ...]
+    security_groups: tuple[str, ...]
+    dhcp_options: tuple[DhcpOption, ...]
+    vnic_type: str = "normal"
+    dns_name: str = ""
+
+
+class HostRoute(msgspec.Struct, frozen=True):
+    """A route: of a subnet (offered by DHCP), or of a router."""
+
+    destination: str
+    nexthop: str
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    """A subnet as a part of its network's fragment."""
+
+    id: str
+    cidr: str
+    ip_version: int
+    gateway: str
+    """Empty when there is none."""
+    enable_dhcp: bool
+    dns_nameservers: tuple[str, ...]
+    host_routes: tuple[HostRoute, ...]
+    ra_mode: str
+    """``slaac``, ``dhcpv6-stateless``, ``dhcpv6-stateful`` or empty."""
+    address_mode: str
+    pools: tuple[tuple[str, str], ...]
+    """Allocation pools: first and last address."""
+
+
+class Network(Fragment, frozen=True, tag="network"):
+    """A network with its subnets."""
+
+    project_id: str
+    mtu: int
+    network_type: str
+    """``flat``, ``vlan``, ``vxlan``, ``gre``, ``geneve`` or ``local``."""
+    physical_network: str
+    segmentation_id: int
+    """0 when the type has none."""
+    admin_state_up: bool
+    external: bool
+    subnets: tuple[Subnet, ...]
+    vlan_transparent: bool = False
+
+
+class SecurityRule(msgspec.Struct, frozen=True):
+    """A security group rule, normalised: protocol as a number (-1: any), no redundant remotes."""
+
+    direction: str
+    """``ingress`` or ``egress``."""
+    ip_version: int
+    protocol: int
+    """IANA number, -1 for any. ICMPv6 is 58."""
+    port_min: int = -1
+    """First port; ICMP type; -1 for any."""
+    port_max: int = -1
+    """Last port; ICMP code; -1 for any."""
+    remote_prefix: str = ""
+    remote_set: str = ""
+    """Name of an ``addresses/…`` fragment (a remote group or an address group)."""
+
+
+class SecurityGroup(Fragment, frozen=True, tag="security_group"):
+    """A security group's rules, to every host with a member port."""
+
+    stateful: bool
+    rules: tuple[SecurityRule, ...]
+
+
+
+
+class AddressSet(Fragment, frozen=True, tag="addresses"):
+    """The addresses that a remote security group (its member ports') or an address group stands for."""
+
+    prefixes: tuple[str, ...]
+
+
+class DhcpNetwork(Fragment, frozen=True, tag="dhcp"):
+    """This host serves DHCP for the network of this id; the addresses to lease are those of its ports."""
+
+    port_id: str
+    """The DHCP port of this host."""
+    isolated_subnets: tuple[str, ...]
+    """Subnets without a router: their metadata is served from the DHCP namespace."""
+    dns_domain: str = ""
+    lease_seconds: int = 86400
+
+
+class RouterPort(msgspec.Struct, frozen=True):
+    """An interface or the gateway of a router."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...]
+    """With prefix lengths: ``10.0.0.1/24``."""
+    subnets: tuple[str, ...]
+    """Ids of the subnets, in the order of ``addresses``."""
+
+
+class FloatingIp(msgspec.Struct, frozen=True):
+    """A floating IP that is associated through this router."""
+
+    id: str
+    floating_address: str
+    fixed_address: str
+    port_id: str
+
+
+class Router(Fragment, frozen=True, tag="router"):
+    """A router, to each host that carries it."""
+
+    project_id: str
+    admin_state_up: bool
+    enable_snat: bool
+    interfaces: tuple[RouterPort, ...]
+    gateway: RouterPort | None
+    gateway_routes: tuple[str, ...]
+    """Next hops of the default routes: the gateway addresses of the external subnets in use."""
+    floating_ips: tuple[FloatingIp, ...]
+    routes: tuple[HostRoute, ...]
+
+
+class Nic(msgspec.Struct, frozen=True):
+    """A network card of an instance."""
+
+    port_id: str
+    mac: str
+    mtu: int
+
+
+class Server(Fragment, frozen=True, tag="server"):
+    """An instance for the standalone compute role of its host."""
+
+    name: str
+    hostname: str
+    project_id: str
+    image_id: str
+    memory_mb: int
+    vcpus: int
+    running: bool
+    boot: int
+    nics: tuple[Nic, ...]
+
+
+class TunnelPeer(Fragment, frozen=True, tag="peer"):
+    """Another host that shares an overlay network with this one; ``id`` is its name."""
+
+    address: str
+    networks: tuple[str, ...]
+
+
+AnyFragment = (
+    Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer
+)

@@ -1,0 +1,54 @@
+"""Files and long-running processes of a host."""
+
+import hashlib
+from dataclasses import dataclass
+
+from netloom.state.element import Element, Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File(Element):
+    """A file below the agent's own state directory, written atomically (rename)."""
+
+    path: str
+    """Relative to the agent's state directory; sweeping stays inside that directory."""
+    text: str
+    mode: int = 0o644
+
+    @property
+    def key(self) -> Key:
+        return (self.path,)
+
+    @property
+    def digest(self) -> str:
+        """Of the text; 16 hex digits."""
+        return hashlib.blake2b(self.text.encode(), digest_size=8).hexdigest()
+
+    def __str__(self) -> str:
+        return f"file {self.path} mode={self.mode:o} digest={self.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon(Element):
+    """A process that outlives the agent, e.g. a dnsmasq; restarted when it dies.
+
+    ``{state}`` in ``argv`` stands for the agent's state directory, ``{run}`` for its run directory.
+    """
+
+    name: str
+    """Unique on the host and a valid path part, e.g. ``dnsmasq-<network id>``."""
+    namespace: str
+    argv: tuple[str, ...]
+    reloads: str = ""
+    """Digest of what the process reads again on ``reload_signal``; a change sends the signal."""
+    reload_signal: str = "HUP"
+    """``HUP``, ``USR1`` …; ``restart`` when it must be started anew."""
+    restarts: str = ""
+    """Digest of what it reads only at start; a change restarts it, like a change of ``argv``."""
+
+    @property
+    def key(self) -> Key:
+        return (self.name,)
+
+    def __str__(self) -> str:
+        return f"daemon {self.name} namespace={self.namespace} argv={' '.join(self.argv)} reloads={self.reloads} restarts={self.restarts}"
