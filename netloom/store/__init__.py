@@ -1,0 +1,1 @@
+"""Intent at rest: tables, transactions, migrations, allocation, and the log of changes."""

@@ -1,0 +1,122 @@
+"""Connections and transactions.
+
+One transaction per request. A write ends with the rows of the change log that it caused, in the same
+transaction, so that nothing which was committed can be missed; listeners are woken after the commit.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from netloom.store.tables.feed import CHANGES
+
+
+class Tx:
+    """A transaction: a connection, the time of the request, and the changes to log."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.now = datetime.now(UTC)
+        self._changes: dict[tuple[str, str], None] = {}
+
+    @property
+    def postgresql(self) -> bool:
+        """Whether the database is PostgreSQL (else SQLite, whose writers wait for each other anyway)."""
+        return self.connection.dialect.name == "postgresql"
+
+    @property
+    def timestamp(self) -> str:
+        """The time of the request as the API shows it."""
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run one statement."""
+        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+
+    def rows(self, statement: sa.Executable) -> list[dict[str, Any]]:
+        """The rows of a query, as dictionaries."""
+        return [dict(row) for row in self.connection.execute(statement).mappings()]
+
+    def row(self, statement: sa.Executable) -> dict[str, Any] | None:
+        """The first row of a query, or None."""
+        row = self.connection.execute(statement).mappings().first()
+        return dict(row) if row is not None else None
+
+    def changed(self, kind: str, object_id: str) -> None:
+        """Note that the fragment ``kind/object_id`` may look different after this transaction."""
+        self._changes[(kind, object_id)] = None
+
+    def _log(self) -> None:
+        if not self._changes:
+            return
+        transaction: Any = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
+        values = [
+            {"kind": kind, "object_id": object_id, "transaction": transaction if self.postgresql else 0}
+            for kind, object_id in self._changes
+        ]
+        self.connection.execute(CHANGES.insert().values(values))
+
+
+class Store:
+    """The database."""
+
+    def __init__(self, url: str, pool_size: int = 20) -> None:
+        """Open ``url``, e.g. ``sqlite:////var/lib/netloom/netloom.db`` or ``postgresql+psycopg://…``."""
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0}
+        if url.startswith("sqlite"):
+            options["connect_args"] = {"check_same_thread": False, "timeout": 60}
+        self.engine = sa.create_engine(url, **options)
+        self._listeners: list[Callable[[], None]] = []
+        self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        if self._writer is not None:
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called after each commit that changed something."""
+        self._listeners.append(wake)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A transaction that only reads, from one snapshot."""
+        with self.engine.connect() as connection:
+            yield Tx(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """A transaction that is committed at the end, or rolled back when an exception leaves the block."""
+        if self._writer is not None:
+            with self._writer:
+                yield from self._write()
+        else:
+            yield from self._write()
+
+    def _write(self) -> Iterator[Tx]:
+        with self.engine.connect().execution_options(writes=True) as connection:
+            tx = Tx(connection)
+            yield tx
+            tx._log()
+            connection.commit()
+        if tx._changes:
+            for wake in self._listeners:
+                wake()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's "begin" event issues BEGIN, see below
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000", "cache_size=-16000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A writer takes the lock at once: upgrading a read snapshot later would fail under concurrency.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

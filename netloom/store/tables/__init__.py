@@ -1,0 +1,1 @@
+"""The tables. One module per concern; all share one ``METADATA``."""
