@@ -35,7 +35,7 @@ class Tx:
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run one statement."""
-        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+        return self.connection.execute(statement, parameters)
 
     def rows(self, statement: sa.Executable) -> list[dict[str, Any]]:
         """The rows of a query, as dictionaries."""

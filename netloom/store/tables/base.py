@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from netloom.model.fields import Field, Resource
@@ -28,14 +29,14 @@ KEY = sa.String(64)
 """Type of ids; wide enough for a project's id of any identity service."""
 
 
-def column(declaration: Field) -> "sa.Column[Any]":
+def column(declaration: Field) -> sa.Column[Any]:
     """The column that holds a declared field."""
     if declaration.name == "id":
         return sa.Column("id", KEY, primary_key=True)
     return sa.Column(declaration.column, TYPES[declaration.kind.sql])
 
 
-def resource_table(resource: Resource, *extra: "sa.SchemaItem") -> sa.Table:
+def resource_table(resource: Resource, *extra: SchemaItem) -> sa.Table:
     """The table of a resource: a column for each stored field, then what only the store needs."""
-    columns: Sequence[sa.SchemaItem] = [column(item) for item in resource.stored]
+    columns: Sequence[SchemaItem] = [column(item) for item in resource.stored]
     return sa.Table(resource.plural, METADATA, *columns, *extra)
