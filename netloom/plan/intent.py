@@ -1,0 +1,87 @@
+"""Intent as a host knows it: its fragments, by kind and id."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import TypeVar
+
+from netloom.feed.fragments import (
+    AddressSet,
+    DhcpNetwork,
+    Fragment,
+    Network,
+    Port,
+    Router,
+    SecurityGroup,
+    Server,
+    TunnelPeer,
+)
+
+F = TypeVar("F", bound=Fragment)
+
+
+class Intent:
+    """An immutable view of fragments; iteration is always in the order of ids, however they came."""
+
+    def __init__(self, fragments: Mapping[str, Fragment]) -> None:
+        """From fragments by name (``kind/id``)."""
+        self._fragments = [fragments[name] for name in sorted(fragments)]
+
+    def _of(self, kind: type[F]) -> Mapping[str, F]:
+        return MappingProxyType({f.id: f for f in self._fragments if isinstance(f, kind)})
+
+    @cached_property
+    def ports(self) -> Mapping[str, Port]:
+        """Ports bound to this host, and all those of the networks that it serves."""
+        return self._of(Port)
+
+    @cached_property
+    def networks(self) -> Mapping[str, Network]:
+        """Networks with their subnets."""
+        return self._of(Network)
+
+    @cached_property
+    def security_groups(self) -> Mapping[str, SecurityGroup]:
+        """Security groups with their rules."""
+        return self._of(SecurityGroup)
+
+    @cached_property
+    def address_sets(self) -> Mapping[str, AddressSet]:
+        """What the remote sets of rules stand for."""
+        return self._of(AddressSet)
+
+    @cached_property
+    def routers(self) -> Mapping[str, Router]:
+        """Routers that this host carries."""
+        return self._of(Router)
+
+    @cached_property
+    def dhcp(self) -> Mapping[str, DhcpNetwork]:
+        """Networks that this host serves DHCP for, by network id."""
+        return self._of(DhcpNetwork)
+
+    @cached_property
+    def servers(self) -> Mapping[str, Server]:
+        """Instances of the standalone compute role."""
+        return self._of(Server)
+
+    @cached_property
+    def peers(self) -> Mapping[str, TunnelPeer]:
+        """Other hosts of shared overlay networks, by name."""
+        return self._of(TunnelPeer)
+
+    @cached_property
+    def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:
+        """The known ports of each network, by network id."""
+        grouped: dict[str, list[Port]] = {}
+        for port in self.ports.values():
+            grouped.setdefault(port.network_id, []).append(port)
+        return {network: tuple(ports) for network, ports in grouped.items()}
+
+    def ports_of(self, network_id: str) -> tuple[Port, ...]:
+        """The known ports of one network."""
+        return self.ports_by_network.get(network_id, ())
+
+    def ports_on(self, host: str) -> tuple[Port, ...]:
+        """The ports bound to a host."""
+        return tuple(port for port in self.ports.values() if port.host == host)

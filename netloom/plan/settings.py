@@ -1,0 +1,26 @@
+"""What planners must know of the agent's configuration; pure data, so that a plan can be replayed anywhere."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings:
+    """Settings of one host, by the meaning of Neutron's options of the same names."""
+
+    host: str
+    datapath_type: str = "netdev"
+    integration_bridge: str = "br-int"
+    tunnel_bridge: str = "br-tun"
+    bridge_mappings: tuple[tuple[str, str], ...] = ()
+    """Pairs of (physical network, its bridge on this host)."""
+    tunnel_types: tuple[str, ...] = ()
+    """``vxlan``, ``gre``, ``geneve``; empty means no tunnel bridge."""
+    local_ip: str = ""
+    """This host's end of the tunnels."""
+    l2_population: bool = False
+    firewall_driver: str = "openvswitch"
+    """``openvswitch``: security groups are flows; any other: flows only prevent spoofing (tables 24 and 25)."""
+
+    def bridge_of(self, physical_network: str) -> str:
+        """The bridge of a physical network, empty when this host has none."""
+        return dict(self.bridge_mappings).get(physical_network, "")
