@@ -1,0 +1,188 @@
+"""The agent's end of the stream: a mirror of what the host should know, kept up to date by a thread."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from netloom.feed.fragments import AnyFragment, Fragment
+from netloom.feed.protocol import (
+    PATH,
+    VERSION,
+    Heartbeat,
+    Hello,
+    Piece,
+    Refused,
+    Report,
+    Role,
+    Status,
+    Update,
+    decode_server,
+    encode,
+)
+
+LOG = structlog.get_logger()
+FIRST_RETRY, LAST_RETRY = 0.1, 5.0
+"""Seconds between attempts to reach a server: doubled from the first to the last."""
+
+_decode_fragment = msgspec.msgpack.Decoder(AnyFragment).decode
+_decode_pieces = msgspec.msgpack.Decoder(list[Piece]).decode
+
+
+class Mirror:
+    """The fragments that this host holds, also on disk, so that an agent can start without a server."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._pieces: dict[str, Piece] = {}
+        self._fragments: dict[str, Fragment] = {}
+        self.complete = False
+        """Whether all that the host should hold is here; before that nothing may be swept."""
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            pieces = _decode_pieces(self._path.read_bytes())
+            self._fragments = {piece.name: _decode_fragment(piece.body) for piece in pieces}
+        except FileNotFoundError:
+            return
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            LOG.warning("the snapshot of fragments is unreadable and is fetched anew", path=str(self._path), error=str(error))
+            return
+        self._pieces = {piece.name: piece for piece in pieces}
+        self.complete = True
+
+    def update(self, update: Update) -> None:
+        """Take over an update of the server, and keep it on disk when it is complete."""
+        with self._lock:
+            for name in update.removed:
+                self._pieces.pop(name, None)
+                self._fragments.pop(name, None)
+            for piece in update.pieces:
+                self._pieces[piece.name] = piece
+                self._fragments[piece.name] = _decode_fragment(piece.body)
+            self.complete = self.complete or update.complete
+            pieces = list(self._pieces.values())
+        if update.complete and (update.pieces or update.removed):
+            self._save(pieces)
+
+    def _save(self, pieces: Sequence[Piece]) -> None:
+        new = self._path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.msgpack.encode(pieces))
+        new.replace(self._path)
+
+    def versions(self) -> dict[str, str]:
+        """Versions by name of all that is held."""
+        with self._lock:
+            return {name: piece.version for name, piece in self._pieces.items()}
+
+    def fragments(self) -> Mapping[str, Fragment]:
+        """A snapshot of the fragments by name."""
+        with self._lock:
+            return dict(self._fragments)
+
+
+class Stream:
+    """The connection to a server, with its own thread; it reconnects by itself to any of the servers."""
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        host: str,
+        key: str,
+        mirror: Mirror,
+        roles: Callable[[], list[Role]],
+        heartbeat_interval: float,
+        wake: Callable[[], None],
+    ) -> None:
+        """Prepare a stream to ``servers`` (``ws://address:port``), as ``host`` with its ``key``.
+
+        ``roles`` tells the present roles for each heartbeat (every ``heartbeat_interval`` seconds);
+        ``wake`` is called from the stream's thread after each update and each new connection.
+        """
+        self._servers, self._host, self._key = list(servers), host, key
+        self._mirror, self._roles, self._wake = mirror, roles, wake
+        self._interval = heartbeat_interval
+        self._connection: ClientConnection | None = None
+        self._stopped = threading.Event()
+        self._reported: dict[str, Status] = {}
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a server is connected now."""
+        return self._connection is not None
+
+    def start(self) -> None:
+        """Start to connect, in the background."""
+        self._thread.start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the connection."""
+        self._stopped.set()
+        if (connection := self._connection) is not None:
+            connection.close()
+
+    def report(self, statuses: Mapping[str, Status]) -> None:
+        """Tell the server what has changed in the statuses since the last report of this connection."""
+        connection = self._connection
+        if connection is None:
+            return
+        news = [status for name, status in sorted(statuses.items()) if self._reported.get(name) != status]
+        gone = sorted(self._reported.keys() - statuses.keys())
+        if not news and not gone:
+            return
+        try:
+            connection.send(encode(Report(news, gone)))
+        except (OSError, WebSocketException) as error:
+            LOG.info("a report could not be sent; all is told again after the next connection", error=str(error))
+            return
+        self._reported = dict(statuses)
+
+    def _run(self) -> None:
+        delay, turn = FIRST_RETRY, 0
+        while not self._stopped.is_set():
+            server = self._servers[turn % len(self._servers)]
+            turn += 1
+            try:
+                self._converse(server)
+                delay = FIRST_RETRY
+            except (OSError, WebSocketException, TimeoutError) as error:
+                LOG.info("no server at the other end", server=server, error=str(error), retry_in=delay)
+            self._connection = None
+            self._stopped.wait(delay)
+            delay = min(delay * 2, LAST_RETRY)
+
+    def _converse(self, server: str) -> None:
+        headers = {"Authorization": f"Netloom {self._host}:{self._key}"}
+        with connect(server + PATH, additional_headers=headers, max_size=None, open_timeout=5) as connection:
+            connection.send(encode(Hello(VERSION, self._roles(), self._mirror.versions())))
+            self._reported = {}
+            self._connection = connection
+            LOG.info("connected", server=server)
+            for frame in connection:
+                self._take(decode_server(frame if isinstance(frame, bytes) else frame.encode()))
+
+    def _take(self, message: Update | Refused) -> None:
+        if isinstance(message, Refused):
+            LOG.error("the server refuses this agent", reason=message.reason)
+            return
+        self._mirror.update(message)
+        if message.complete:
+            self._wake()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._interval):
+            if (connection := self._connection) is not None:
+                try:
+                    connection.send(encode(Heartbeat(self._roles())))
+                except (OSError, WebSocketException) as error:
+                    LOG.info("a heartbeat could not be sent", error=str(error))

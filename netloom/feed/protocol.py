@@ -1,0 +1,90 @@
+"""The messages between server and agent: msgpack frames over one WebSocket per agent.
+
+The agent opens the stream with ``Hello``: who it is, its roles, and what it holds. The server answers with
+``Update``s that bring it to what it should hold; each fragment carries its version. Of each fragment the
+agent tells in ``Report`` whether it is applied, waiting for something, or refused and why: the ack and the
+nack. Nothing is replayed: after a lost connection the next ``Hello`` says what is held, and the difference
+is sent.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+PATH = "/feed"
+VERSION = 1
+CHUNK = 500
+"""Fragments in one ``Update`` at most, so that a first push does not hold up other agents."""
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A role of an agent, shown by the API as an agent of its own."""
+
+    agent_type: str
+    binary: str
+    topic: str
+    configurations: dict[str, Any]
+    availability_zone: str | None = None
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """First message of an agent."""
+
+    protocol: int
+    roles: list[Role]
+    holds: dict[str, str]
+    """Versions by fragment name."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What became of one fragment on the host."""
+
+    fragment: str
+    version: str
+    state: Literal["applied", "waiting", "failed"]
+    reason: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """What changed since the last report of this connection; the first one tells all."""
+
+    statuses: list[Status]
+    gone: list[str] = []
+    """Fragments that are no longer held, and of which nothing is left on the host."""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
+    """The agent lives. ``roles`` carries the present counts in ``configurations``."""
+
+    roles: list[Role]
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A fragment on the wire."""
+
+    name: str
+    version: str
+    body: bytes
+
+
+class Update(msgspec.Struct, frozen=True, tag="update"):
+    """Fragments that are new or changed, names that are to go."""
+
+    pieces: list[Piece]
+    removed: list[str]
+    complete: bool
+    """Whether the agent now holds all that it should (false within a first push in several parts)."""
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The server cannot serve this agent, and why; the connection ends."""
+
+    reason: str
+
+
+FromAgent = Hello | Report | Heartbeat
+FromServer = Update | Refused
+
+encode = msgspec.msgpack.Encoder().encode
+decode_agent = msgspec.msgpack.Decoder(FromAgent).decode
+decode_server = msgspec.msgpack.Decoder(FromServer).decode
