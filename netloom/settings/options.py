@@ -1,0 +1,129 @@
+"""The options, declared once for oslo.config: Neutron's sections and names, and our own section [netloom]."""
+
+import socket
+
+from oslo_config import cfg
+from oslo_config.types import List, String
+
+SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": [
+        cfg.StrOpt("bind_host", default="127.0.0.1", help="Address that the API listens on."),
+        cfg.PortOpt("bind_port", default=9696, help="Port that the API listens on."),
+        cfg.StrOpt("auth_strategy", default="keystone", choices=["keystone", "noauth"], help="How callers are known."),
+        cfg.StrOpt("core_plugin", default="ml2", help="Accepted as it is; there is one core."),
+        cfg.ListOpt("service_plugins", default=["router"], help="Accepted as it is."),
+        cfg.BoolOpt("allow_overlapping_ips", default=True, help="Accepted as it is; addresses may always overlap."),
+        cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00", help="The first octets of MAC addresses."),
+        cfg.IntOpt("max_dns_nameservers", default=5, help="Name servers of a subnet at most."),
+        cfg.IntOpt("max_subnet_host_routes", default=20, help="Host routes of a subnet at most."),
+        cfg.IntOpt("max_routes", default=30, help="Static routes of a router at most."),
+        cfg.IntOpt("max_allowed_address_pair", default=10, help="Allowed address pairs of a port at most."),
+        cfg.IntOpt("agent_down_time", default=75, help="Seconds of silence after which an agent counts as dead."),
+        cfg.IntOpt("dhcp_agents_per_network", default=1, help="Hosts that serve DHCP for each network."),
+        cfg.IntOpt("dhcp_lease_duration", default=86400, help="Seconds that a DHCP lease lasts."),
+        cfg.StrOpt("dns_domain", default="openstacklocal", help="Domain of instances' names."),
+        cfg.BoolOpt("enable_snat_by_default", default=True, help="Whether gateways translate addresses by default."),
+        cfg.IntOpt("global_physnet_mtu", default=1500, help="MTU of the physical networks, octets."),
+        cfg.ListOpt("default_availability_zones", default=[], help="Zones used when no hint is given."),
+        cfg.StrOpt("pagination_max_limit", default="-1", help="Longest page of a list; -1 or 'infinite': no bound."),
+    ],
+    "quotas": [
+        cfg.IntOpt(f"quota_{name}", default=default, help=f"Default quota of {name}; -1: no bound.")
+        for name, default in {
+            "network": 100, "subnet": 100, "port": 500, "subnetpool": -1, "router": 10, "floatingip": 50,
+            "security_group": 10, "security_group_rule": 100, "rbac_policy": 10,
+        }.items()
+    ],
+    "database": [
+        cfg.StrOpt(
+            "connection", secret=True, help="Database URL (sqlite:///… or postgresql+psycopg://…); default: SQLite in state_path.",
+        ),
+    ],
+    "ml2": [
+        cfg.ListOpt("type_drivers", default=["local", "flat", "vlan", "gre", "vxlan", "geneve"], help="Network types."),
+        cfg.ListOpt(
+            "tenant_network_types", default=["vxlan"], deprecated_name="project_network_types",
+            help="Types that projects' networks get, in the order tried.",
+        ),
+        cfg.ListOpt("mechanism_drivers", default=["openvswitch"], help="Accepted as it is, but for l2population."),
+        cfg.ListOpt("extension_drivers", default=["port_security"], help="Accepted as it is."),
+        cfg.StrOpt("external_network_type", help="Type of external networks, when none is given."),
+        cfg.IntOpt("path_mtu", default=0, help="MTU between tunnel endpoints when below global_physnet_mtu; 0: the same."),
+        cfg.IntOpt("overlay_ip_version", default=4, choices=[4, 6], help="IP version between tunnel endpoints."),
+        cfg.ListOpt("physical_network_mtus", default=[], help="MTUs of physical networks, NAME:MTU."),
+    ],
+    "ml2_type_flat": [cfg.ListOpt("flat_networks", default=["*"], help="Physical networks with flat networks; *: any.")],
+    "ml2_type_vlan": [cfg.ListOpt("network_vlan_ranges", default=[], help="NAME or NAME:FIRST:LAST.")],
+    "ml2_type_gre": [cfg.ListOpt("tunnel_id_ranges", default=["1:1000"], help="FIRST:LAST.")],
+    "ml2_type_vxlan": [
+        cfg.ListOpt("vni_ranges", default=["1:1000"], help="FIRST:LAST."),
+        cfg.StrOpt("vxlan_group", help="Accepted as it is."),
+    ],
+    "ml2_type_geneve": [
+        cfg.ListOpt("vni_ranges", default=["1:1000"], help="FIRST:LAST."),
+        cfg.IntOpt("max_header_size", default=30, help="Octets of the Geneve header, with options."),
+    ],
+    "oslo_policy": [cfg.StrOpt("policy_file", default="policy.yaml", help="Overrides of the policy's rules.")],
+    "keystone_authtoken": [
+        cfg.StrOpt("auth_url", help="Keystone that validates tokens; without it the embedded identity does."),
+        cfg.StrOpt("www_authenticate_uri", help="Keystone's public address, named in 401 answers."),
+        cfg.StrOpt("username", help="User that validates tokens."),
+        cfg.StrOpt("password", secret=True, help="Their password."),
+        cfg.StrOpt("project_name", default="service", help="Their project."),
+        cfg.StrOpt("user_domain_name", default="Default", help="Domain of the user."),
+        cfg.StrOpt("project_domain_name", default="Default", help="Domain of the project."),
+    ],
+}
+
+AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": [
+        cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host."),
+        cfg.StrOpt("nova_metadata_host", default="127.0.0.1", deprecated_name="nova_metadata_ip", help="Nova's metadata service."),
+        cfg.PortOpt("nova_metadata_port", default=8775, help="Its port."),
+        cfg.StrOpt("nova_metadata_protocol", default="http", choices=["http", "https"], help="Its protocol."),
+        cfg.StrOpt("metadata_proxy_shared_secret", secret=True, default="", help="Signs the instance ids."),
+        cfg.BoolOpt("enable_isolated_metadata", default=True, help="Metadata on subnets without a router."),
+        cfg.BoolOpt("force_metadata", default=False, help="Metadata in every DHCP namespace."),
+        cfg.BoolOpt("enable_metadata_proxy", default=True, help="Metadata through routers."),
+        cfg.ListOpt("dnsmasq_dns_servers", default=[], help="Where DHCP servers forward name queries to."),
+        cfg.BoolOpt("dnsmasq_local_resolv", default=False, help="Forward name queries to the host's resolvers."),
+        cfg.StrOpt("availability_zone", default="nova", help="Zone of this host's DHCP and L3 agents."),
+        cfg.StrOpt("interface_driver", default="openvswitch", help="Accepted as it is."),
+        cfg.StrOpt("dhcp_driver", default="neutron.agent.linux.dhcp.Dnsmasq", help="Accepted as it is."),
+    ],
+    "agent": [
+        cfg.ListOpt("tunnel_types", default=[], help="Tunnels of this host: vxlan, gre, geneve."),
+        cfg.BoolOpt("l2_population", default=False, help="Forwarding entries from the server instead of learning."),
+        cfg.FloatOpt("report_interval", default=10.0, help="Seconds between heartbeats."),
+        cfg.StrOpt("availability_zone", default="nova", help="Zone of this host's agents."),
+    ],
+    "ovs": [
+        cfg.ListOpt("bridge_mappings", default=[], help="PHYSICAL_NETWORK:BRIDGE."),
+        cfg.StrOpt("local_ip", default="", help="This host's end of the tunnels."),
+        cfg.StrOpt("integration_bridge", default="br-int", help="Bridge of the instances."),
+        cfg.StrOpt("tunnel_bridge", default="br-tun", help="Bridge of the tunnels."),
+        cfg.StrOpt("datapath_type", choices=["", "system", "netdev"], default="", help="Default: what the kernel offers."),
+        cfg.StrOpt("ovsdb_connection", default="unix:/run/openvswitch/db.sock", help="Where Open vSwitch's database listens."),
+    ],
+    "securitygroup": [
+        cfg.StrOpt("firewall_driver", default="openvswitch", help="What enforces security groups."),
+        cfg.BoolOpt("enable_security_group", default=True, help="Whether security groups are enforced."),
+        cfg.BoolOpt("enable_ipset", default=True, help="Accepted as it is."),
+    ],
+}
+
+OWN_OPTIONS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": [
+        cfg.StrOpt("state_path", default="/var/lib/netloom", help="What must survive a reboot."),
+        cfg.BoolOpt("debug", default=False, help="Log more."),
+    ],
+    "netloom": [
+        cfg.StrOpt("run_path", default="/run/netloom", help="Sockets and records of running processes."),
+        cfg.StrOpt("config_path", default="/etc/netloom", help="Files that operators edit or source."),
+        cfg.BoolOpt("standalone", default=False, help="Serve identity, compute and images too."),
+        cfg.Opt("servers", type=List(String()), default=["ws://127.0.0.1:9696"], help="Servers that the agent may use."),
+        cfg.StrOpt("host_key_file", help="File with this host's key; default: STATE_PATH/host.key."),
+        cfg.ListOpt("roles", default=["openvswitch", "l3", "dhcp", "metadata"], help="What this host does; also: compute."),
+        cfg.FloatOpt("audit_interval", default=30.0, help="Seconds between full looks at the host."),
+    ],
+}  # fmt: skip
