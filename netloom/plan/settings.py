@@ -21,6 +21,27 @@ class PlanSettings:
     firewall_driver: str = "openvswitch"
     """``openvswitch``: security groups are flows; any other: flows only prevent spoofing (tables 24 and 25)."""
 
+    dnsmasq_dns_servers: tuple[str, ...] = ()
+    """Where the DHCP servers forward name queries to."""
+    dnsmasq_local_resolv: bool = False
+    """Forward name queries to the resolvers of the host."""
+    dnsmasq_user: str = "nobody"
+    dnsmasq_group: str = "nogroup"
+    radvd_user: str = "radvd"
+    min_rtr_adv_interval: int = 30
+    """Seconds."""
+    max_rtr_adv_interval: int = 100
+    """Seconds."""
+    enable_metadata_proxy: bool = True
+    """Serve instance metadata through routers."""
+    enable_isolated_metadata: bool = True
+    """Serve instance metadata on subnets without a router."""
+    force_metadata: bool = False
+    """Serve instance metadata in every DHCP namespace."""
+    metadata_proxy_user: str = "haproxy"
+    """Whom the workers of the metadata proxy run as, and who may talk to the responder's socket."""
+    metadata_proxy_group: str = "haproxy"
+
     def bridge_of(self, physical_network: str) -> str:
         """The bridge of a physical network, empty when this host has none."""
         return dict(self.bridge_mappings).get(physical_network, "")
