@@ -10,6 +10,14 @@ PROTOCOLS = {
 }  # fmt: skip
 """Protocol names that rules may use, with their IANA numbers."""
 
+
+def protocol_number(protocol: str | None) -> int:
+    """IANA number of a rule's protocol (a known name, or digits); -1 when any will do."""
+    if protocol in (None, "any", "ip", "0"):
+        return -1
+    return PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol or 0)
+
+
 SECURITY_GROUP = Resource(
     name="security_group",
     plural="security_groups",
