@@ -78,15 +78,10 @@ class Mirror:
             file.write(msgspec.msgpack.encode(pieces))
         new.replace(self._path)
 
-    def versions(self) -> dict[str, str]:
-        """Versions by name of all that is held."""
+    def snapshot(self) -> tuple[Mapping[str, Fragment], Mapping[str, str]]:
+        """The fragments by name, and their versions, as of one moment."""
         with self._lock:
-            return {name: piece.version for name, piece in self._pieces.items()}
-
-    def fragments(self) -> Mapping[str, Fragment]:
-        """A snapshot of the fragments by name."""
-        with self._lock:
-            return dict(self._fragments)
+            return dict(self._fragments), {name: piece.version for name, piece in self._pieces.items()}
 
 
 class Stream:
@@ -164,7 +159,7 @@ class Stream:
     def _converse(self, server: str) -> None:
         headers = {"Authorization": f"Netloom {self._host}:{self._key}"}
         with connect(server + PATH, additional_headers=headers, max_size=None, open_timeout=5) as connection:
-            connection.send(encode(Hello(VERSION, self._roles(), self._mirror.versions())))
+            connection.send(encode(Hello(VERSION, self._roles(), self._mirror.snapshot()[1])))
             self._reported = {}
             self._connection = connection
             LOG.info("connected", server=server)

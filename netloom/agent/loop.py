@@ -1,0 +1,139 @@
+"""The loop of an agent."""
+
+import os
+import time
+from pathlib import Path
+
+import structlog
+
+from netloom.agent import convergence
+from netloom.agent.metadata import Responder
+from netloom.agent.roles import roles
+from netloom.feed.client import Mirror, Stream
+from netloom.feed.protocol import Role
+from netloom.host.host import Host
+from netloom.host.layout import Layout
+from netloom.host.vswitch import datapath_type
+from netloom.plan import plan
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.settings.host import HostSettings
+from netloom.state import Failure
+
+LOG = structlog.get_logger()
+RETRY = 2.0
+"""Seconds until the next attempt after a failure."""
+
+
+class Agent:
+    """One host's agent: all roles in one process."""
+
+    def __init__(self, settings: HostSettings) -> None:
+        """Prepare the agent; nothing on the host is touched before ``run``."""
+        self._settings = settings
+        self._datapath_type = settings.datapath_type or datapath_type()
+        for directory in (settings.state_dir, settings.run_dir):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._layout = Layout(
+            state_dir=settings.state_dir / "host",
+            run_dir=settings.run_dir,
+            ovsdb=settings.ovsdb,
+            ovs_rundir=Path(settings.ovsdb.removeprefix("unix:")).parent,
+        )
+        self._plan_settings = plan_settings(settings, self._datapath_type)
+        self._intent = Intent({})
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopped = False
+        self._mirror = Mirror(settings.state_dir / "fragments")
+        self._stream = Stream(
+            settings.servers,
+            settings.host,
+            settings.key_file.read_text().strip(),
+            self._mirror,
+            self._roles,
+            settings.report_interval,
+            self.wake,
+        )
+
+    def wake(self) -> None:
+        """Have the loop look again; callable from any thread and from a signal handler."""
+        os.eventfd_write(self._wake, 1)
+
+    def stop(self) -> None:
+        """End the loop; all that runs on the host goes on."""
+        self._stopped = True
+        self.wake()
+
+    def run(self) -> None:
+        """Converge until stopped."""
+        host = Host(self._layout)
+        responder = Responder(
+            self._layout.run_dir / "metadata.sock",
+            lambda: self._intent,
+            self._settings.nova_metadata_url,
+            self._settings.metadata_secret,
+        )
+        responder.start()
+        self._stream.start()
+        audited = time.monotonic()
+        try:
+            while not self._stopped:
+                delay = self._converge(host)
+                host.wait(delay, self._wake)
+                _drain(self._wake)
+                if time.monotonic() - audited > self._settings.audit_interval:
+                    host.audit()
+                    audited = time.monotonic()
+        finally:
+            self._stream.stop()
+            responder.stop()
+            host.close()
+
+    def _converge(self, host: Host) -> float:
+        """Bring the host to its plan and report; returns the seconds until the next look."""
+        if not self._mirror.complete:
+            return self._settings.audit_interval
+        began = time.monotonic()
+        fragments, versions = self._mirror.snapshot()
+        self._intent = Intent(fragments)
+        facts = host.facts()
+        try:
+            failures = host.apply(plan(self._intent, facts, self._plan_settings))
+        except (OSError, ValueError) as error:
+            LOG.exception("the host could not be brought to its plan")
+            failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]
+        for failure in failures:
+            LOG.warning("not applied", origin=failure.origin, element=failure.element, reason=failure.reason)
+        self._stream.report(convergence.judge(fragments, versions, host.facts(), failures, self._settings.host))
+        LOG.debug("converged", seconds=round(time.monotonic() - began, 4), failures=len(failures))
+        return RETRY if failures else self._settings.audit_interval
+
+    def _roles(self) -> list[Role]:
+        return roles(self._settings, self._intent, self._datapath_type)
+
+
+def plan_settings(settings: HostSettings, datapath: str) -> PlanSettings:
+    """What the planners need of an agent's settings."""
+    return PlanSettings(
+        host=settings.host,
+        datapath_type=datapath,
+        integration_bridge=settings.integration_bridge,
+        tunnel_bridge=settings.tunnel_bridge,
+        bridge_mappings=settings.bridge_mappings,
+        tunnel_types=settings.tunnel_types,
+        local_ip=settings.local_ip,
+        l2_population=settings.l2_population,
+        firewall_driver=settings.firewall_driver,
+        dnsmasq_dns_servers=settings.dnsmasq_dns_servers,
+        dnsmasq_local_resolv=settings.dnsmasq_local_resolv,
+        enable_metadata_proxy=settings.enable_metadata_proxy and "metadata" in settings.roles,
+        enable_isolated_metadata=settings.enable_isolated_metadata and "metadata" in settings.roles,
+        force_metadata=settings.force_metadata and "metadata" in settings.roles,
+    )
+
+
+def _drain(eventfd: int) -> None:
+    try:
+        os.eventfd_read(eventfd)
+    except BlockingIOError:
+        return

@@ -1,0 +1,167 @@
+"""How the stand-ins speak HTTP: plain functions from a call to a reply, run in worker threads."""
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+LOG = structlog.get_logger()
+
+
+class Problem(Exception):
+    """An answer other than success; ``title`` is its short name, ``str`` the message for people."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """An HTTP status and what to tell."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request: what a handler may look at."""
+
+    method: str
+    path: str
+    """Below the service's own root."""
+    args: Mapping[str, str]
+    """Named parts of the path."""
+    query: Sequence[tuple[str, str]]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    content: bytes
+    base: str
+    """Where clients reach this cloud: ``http://host:port``."""
+    request_id: str
+
+    def param(self, name: str, default: str | None = None) -> str | None:
+        """The first value of a query parameter."""
+        return next((value for key, value in self.query if key == name), default)
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            Problem: it is none.
+        """
+        try:
+            return msgspec.json.decode(self.content)
+        except msgspec.DecodeError as error:
+            raise Problem(400, f"The body is not JSON: {error}") from None
+
+    def member(self, name: str) -> dict[str, Any]:
+        """The object under ``name`` in the body.
+
+        Raises:
+            Problem: it is not there or no object.
+        """
+        body = self.json()
+        value = body.get(name) if isinstance(body, dict) else None
+        if not isinstance(value, dict):
+            raise Problem(400, f"The body must have an object '{name}'")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; ``body`` is encoded as JSON unless it is bytes or None (no body)."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+
+Handler = Callable[[Call], Reply]
+ErrorBody = Callable[[int, str, str], Any]
+"""(status, title, message) to the body of an error, in the manner of the service."""
+
+TITLES = {
+    300: "Multiple Choices", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict", 413: "Over Limit", 500: "Internal Server Error",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path pattern such as ``/v3/users/{user_id}``, and who answers."""
+
+    method: str
+    pattern: str
+    handler: Handler
+
+
+class Service:
+    """An ASGI application made of routes."""
+
+    def __init__(
+        self,
+        root: str,
+        routes: Sequence[Route],
+        error_body: ErrorBody,
+        decorate: Callable[[Call, Reply], Mapping[str, str]] = lambda _call, _reply: {},
+    ) -> None:
+        """A service below the path ``root``; ``decorate`` gives headers that every answer bears."""
+        self.root = root
+        self._routes = [(r.method, re.compile(_regex(r.pattern)), r.handler) for r in routes]
+        self._error_body, self._decorate = error_body, decorate
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        request = Request(scope, receive)
+        try:
+            call = Call(
+                method=request.method,
+                path="/" + request.url.path.removeprefix(self.root).lstrip("/"),
+                args={},
+                query=request.query_params.multi_items(),
+                headers=dict(request.headers),
+                content=await request.body(),
+                base=f"{request.headers.get('x-forwarded-proto', request.url.scheme)}://{request.url.netloc}",
+                request_id=f"req-{uuid.uuid4()}",
+            )
+        except ClientDisconnect:
+            return
+        await self._respond(call, scope, receive, send)
+
+    async def _respond(self, call: Call, scope: Any, receive: Any, send: Callable[..., Awaitable[None]]) -> None:
+        reply = await run_in_threadpool(self.answer, call)
+        body = reply.body
+        content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+        headers = {**self._decorate(call, reply), **reply.headers}
+        response = Response(content, reply.status, headers, reply.media_type if content else None)
+        await response(scope, receive, send)
+
+    def answer(self, call: Call) -> Reply:
+        """The reply to a call; whatever goes wrong becomes an error in the manner of the service."""
+        try:
+            return self._dispatch(call)
+        except Problem as problem:
+            return Reply(self._error_body(problem.status, TITLES.get(problem.status, "Error"), str(problem)), problem.status)
+        except Exception:
+            LOG.exception("a request failed", service=self.root, path=call.path, request_id=call.request_id)
+            return Reply(self._error_body(500, TITLES[500], "The server met an unexpected condition."), 500)
+
+    def _dispatch(self, call: Call) -> Reply:
+        path = call.path.rstrip("/") or "/"
+        matched = False
+        for method, pattern, handler in self._routes:
+            if (match := pattern.fullmatch(path)) is None:
+                continue
+            matched = True
+            if method == call.method or (method == "GET" and call.method == "HEAD"):
+                return handler(replace(call, args=match.groupdict()))
+        if matched:
+            raise Problem(405, f"{call.method} is not offered for {call.path}")
+        raise Problem(404, "The resource could not be found.")
+
+
+def _regex(pattern: str) -> str:
+    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern))
