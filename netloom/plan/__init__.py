@@ -1,0 +1,30 @@
+"""What a host must look like: pure functions from intent to a host's state.
+
+No I/O, no clock, no randomness: equal input gives an equal plan, whatever the order in which it came.
+"""
+
+from netloom.plan import attachments, firewall, switching, tunnels, vlans
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.state import Facts, HostState
+
+__all__ = ["Intent", "PlanSettings", "plan"]
+
+PLANNERS = (
+    switching.plan,
+    firewall.plan,
+    tunnels.plan,
+)
+
+
+def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
+    """The state that a host must have.
+
+    Raises:
+        ValueError: two planners disagree, or the host has more networks than local VLANs.
+    """
+    local = vlans.assign(attachments.networks_in_use(intent, facts, settings), facts.vlans)
+    state = HostState()
+    for planner in PLANNERS:
+        state.update(planner(intent, facts, settings, local))
+    return state

@@ -1,0 +1,87 @@
+"""What is attached to br-int: the guests that somebody plugged, and the devices that we make for services."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from netloom.feed.fragments import Port
+from netloom.plan import names
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.state import Facts, Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A device of a router or a DHCP server: trusted, neither filtered nor checked."""
+
+    device: str
+    port_id: str
+    network_id: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A plugged interface whose port belongs here and is up."""
+
+    interface: Interface
+    port: Port
+
+    @property
+    def device(self) -> str:
+        return self.interface.device
+
+    @property
+    def origin(self) -> str:
+        return self.port.name
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(MAC, address or prefix) that it may send from, sorted, without the link-local addresses of its MACs."""
+        own = {(self.port.mac.lower(), ip.address) for ip in self.port.fixed_ips}
+        return tuple(sorted(own | {(pair.mac.lower(), pair.prefix) for pair in self.port.address_pairs}))
+
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """MACs that it may send from, its own first."""
+        own = self.port.mac.lower()
+        return (own, *sorted({mac for mac, _ in self.pairs} - {own}))
+
+
+def services(intent: Intent) -> Iterator[Service]:
+    """Devices that other planners make on this host for networks that are known."""
+    for router in intent.routers.values():
+        for port in router.interfaces:
+            yield Service(names.router_interface(port.port_id), port.port_id, port.network_id, router.name)
+        if router.gateway:
+            gateway = router.gateway
+            yield Service(names.router_gateway(gateway.port_id), gateway.port_id, gateway.network_id, router.name)
+    for dhcp in intent.dhcp.values():
+        yield Service(names.tap(dhcp.port_id), dhcp.port_id, dhcp.id, dhcp.name)
+
+
+def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:
+    """Plugged interfaces that may talk, in the order of their ports' ids."""
+    for interface in _plugged(intent, facts):
+        port = intent.ports.get(interface.port_id)
+        if port and port.host == settings.host and port.admin_state_up and port.network_id in intent.networks:
+            yield Guest(interface, port)
+
+
+def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Interface]:
+    """Plugged interfaces that may not talk: port unknown, bound elsewhere, or administratively down."""
+    known = {guest.interface.port_id for guest in guests(intent, facts, settings)}
+    return (interface for interface in _plugged(intent, facts) if interface.port_id not in known)
+
+
+def networks_in_use(intent: Intent, facts: Facts, settings: PlanSettings) -> set[str]:
+    """Ids of the networks that need a local VLAN here."""
+    wanted = {guest.port.network_id for guest in guests(intent, facts, settings)}
+    wanted |= {service.network_id for service in services(intent)}
+    return wanted & intent.networks.keys()
+
+
+def _plugged(intent: Intent, facts: Facts) -> Iterator[Interface]:
+    ours = {service.port_id for service in services(intent)}
+    interfaces: Mapping[str, Interface] = facts.interfaces
+    return (interfaces[port_id] for port_id in sorted(interfaces) if port_id not in ours)

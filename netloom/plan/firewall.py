@@ -1,0 +1,172 @@
+"""The openvswitch firewall: from a guest to the switch, and from the switch to a guest.
+
+A guest with port security says only what is true of its addresses, is no DHCP server and no router, and
+sends and receives what its security groups let through; ARP, neighbour discovery, its own DHCP and its
+metadata work before any rule. Guests without port security and services pass freely, but what they send to
+a filtered guest is filtered there. Frames to a group address are flooded and not filtered on their way in,
+except when they hide a unicast packet.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from netloom.plan import antispoof, attachments, matches, profiles
+from netloom.plan import pipeline as p
+from netloom.plan.attachments import Guest
+from netloom.plan.intent import Intent
+from netloom.plan.names import to_physical
+from netloom.plan.numbers import number
+from netloom.plan.profiles import Profile
+from netloom.plan.settings import PlanSettings
+from netloom.plan.tunnels import PATCH_TO_TUNNELS
+from netloom.state import Element, Facts, Flow
+
+UNNUMBERED_TYPES = (133, 135, 143)
+"""ICMPv6 that a guest without an address sends: solicitations, reports for its solicited-node group."""
+ADVERTISEMENT = 136
+ROUTER_ADVERTISEMENT = 134
+NEIGHBOUR_TYPES = (130, ROUTER_ADVERTISEMENT, 135, ADVERTISEMENT)
+"""ICMPv6 that a guest may receive before any rule."""
+
+
+def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterable[Element]:
+    """Flows of tables 60 to 95, or of 24 and 25 where another driver filters."""
+    bridge = settings.integration_bridge
+    guests = list(attachments.guests(intent, facts, settings))
+    filtered = [guest for guest in guests if guest.port.port_security]
+    if settings.firewall_driver != "openvswitch":
+        for guest in filtered:
+            yield from antispoof.guest_flows(guest, bridge)
+        return
+    yield from _networks(settings)
+    yield from _common(bridge)
+    for service in attachments.services(intent):
+        if service.network_id in vlans:
+            yield _trusted(bridge, service.device, vlans[service.network_id], service.origin)
+    for guest in guests:
+        yield _untagged_only(bridge, guest)
+        if not guest.port.port_security:
+            yield _trusted(bridge, guest.device, vlans[guest.port.network_id], guest.origin)
+    yield from _filtered(bridge, filtered, intent, vlans)
+
+
+def _networks(settings: PlanSettings) -> Iterator[Flow]:
+    """Frames that come from a network and are for no filtered guest; a port that nobody knows does not get here."""
+    patches = [to_physical(bridge) for _, bridge in settings.bridge_mappings]
+    for patch in patches + [PATCH_TO_TUNNELS] * bool(settings.tunnel_types):
+        yield p.flow(settings.integration_bridge, p.CLASSIFY, p.UNKNOWN_PORT, f"in_port={patch}", "NORMAL")
+
+
+def _common(bridge: str) -> Iterator[Flow]:
+    """Flows that hold for all filtered guests alike."""
+    for forbidden in (
+        "udp,tp_src=67,tp_dst=68",
+        "udp6,tp_src=547,tp_dst=546",
+        f"icmp6,icmp_type={ROUTER_ADVERTISEMENT}",
+        f"icmp6,icmp_type={ADVERTISEMENT}",
+    ):
+        yield p.flow(bridge, p.BASE_EGRESS, p.NOT_A_GUESTS, forbidden, "drop")
+    deliver = p.resubmit(p.DELIVER)
+    yield p.flow(bridge, p.BASE_INGRESS, p.NEIGHBOUR, "arp", deliver)
+    for kind in NEIGHBOUR_TYPES:
+        yield p.flow(bridge, p.BASE_INGRESS, p.NEIGHBOUR, f"icmp6,icmp_type={kind}", deliver)
+    for answer in ("udp,tp_src=67,tp_dst=68", "udp6,tp_src=547,tp_dst=546"):
+        yield p.flow(bridge, p.BASE_INGRESS, p.DHCP_CLIENT, answer, deliver)
+    for ip in ("ip", "ipv6"):
+        yield p.flow(bridge, p.BASE_INGRESS, p.GENUINE, ip, p.resubmit(p.RULES_INGRESS))
+    yield from _accept(bridge, p.ACCEPT_EGRESS, p.NORMAL_SWITCHING)
+    yield from _accept(bridge, p.ACCEPT_INGRESS, p.DELIVER)
+    yield p.flow(bridge, p.NORMAL_SWITCHING, p.ACCEPT, "", "NORMAL")
+
+
+def _accept(bridge: str, table: int, then: int) -> Iterator[Flow]:
+    """Nothing stands in the way any more: remember a new connection, and one that rules allow again."""
+    commit, restore = f"ct(commit,{p.ZONE})", f"ct(commit,{p.ZONE},exec(load:0->NXM_NX_CT_MARK[]))"
+    for ip in ("ip", "ipv6"):
+        yield p.flow(bridge, table, p.COMMIT, f"ct_state=+new+trk,{ip}", f"{commit},{p.resubmit(then)}")
+        marked = f"ct_state=+est+trk,ct_mark={p.MARK_REVOKED:#x},{ip}"
+        yield p.flow(bridge, table, p.COMMIT, marked, f"{restore},{p.resubmit(then)}")
+    yield p.flow(bridge, table, p.ACCEPT, "", p.resubmit(then))
+
+
+def _trusted(bridge: str, device: str, vlan: int, origin: str) -> Flow:
+    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.resubmit(p.ACCEPT_EGRESS))
+    return p.flow(bridge, p.CLASSIFY, p.FROM_PORT, f"in_port={device}", enter, origin=origin)
+
+
+def _untagged_only(bridge: str, guest: Guest) -> Flow:
+    tagged = f"in_port={guest.device},vlan_tci=0x1000/0x1000"
+    return p.flow(bridge, p.CLASSIFY, p.TAGGED, tagged, "drop", origin=guest.origin)
+
+
+def _filtered(bridge: str, guests: Iterable[Guest], intent: Intent, vlans: Mapping[str, int]) -> Iterator[Flow]:
+    """Everything that guests with port security need."""
+    wanted = profiles.profiles({profiles.key(guest.port.security_groups) for guest in guests}, intent)
+    yield from profiles.flows(wanted.values(), intent, bridge)
+    numbers = number(guest.port.id for guest in guests)
+    destinations: dict[tuple[int, bool, str], list[tuple[str, str]]] = {}
+    for guest in guests:
+        profile, vlan = wanted[profiles.key(guest.port.security_groups)], vlans[guest.port.network_id]
+        yield from _egress(bridge, guest, profile, vlan)
+        register = numbers[guest.port.id]
+        number_match, output = f"reg{p.REG_PORT}={register:#x}", f"output:{guest.device}"
+        yield p.flow(bridge, p.DELIVER, p.ACCEPT, number_match, output, origin=guest.origin)
+        registers = p.load(p.REG_PORT, register), p.load(p.REG_PROFILE, profile.register)
+        enter = p.actions(*registers, p.resubmit(p.BASE_INGRESS))
+        for disguised, match in _addressed_to(guest):
+            destinations.setdefault((vlan, disguised, match), []).append((enter, guest.origin))
+    yield from _ingress(bridge, destinations)
+
+
+def _egress(bridge: str, guest: Guest, profile: Profile, vlan: int) -> Iterator[Flow]:
+    """Classification and anti-spoofing of what a guest sends."""
+    port, origin = f"in_port={guest.device}", guest.origin
+
+    def base(priority: int, match: tuple[str, ...], table: int) -> Flow:
+        return p.flow(bridge, p.BASE_EGRESS, priority, match, p.resubmit(table), origin=origin)
+
+    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.load(p.REG_PROFILE, profile.register), p.resubmit(p.BASE_EGRESS))
+    yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, port, enter, origin=origin)
+    link_locals = {(mac, matches.link_local(mac)) for mac in guest.macs}
+    for mac, prefix in sorted({*guest.pairs, *link_locals}):
+        source = f"dl_src={mac}"
+        if matches.version(prefix) == 4:
+            speaks: tuple[str, ...] = ("arp", port, source, matches.field_of("arp_spa", prefix))
+        else:
+            speaks = ("icmp6", port, source, f"icmp_type={ADVERTISEMENT}", matches.field_of("nd_target", prefix))
+        ip = matches.ethertype(matches.version(prefix))
+        yield base(p.NEIGHBOUR, speaks, p.NORMAL_SWITCHING)
+        yield base(p.GENUINE, (ip, port, source, matches.address("src", prefix)), p.RULES_EGRESS)
+    for mac in guest.macs:
+        for kind in UNNUMBERED_TYPES:
+            unnumbered = ("icmp6", port, f"dl_src={mac}", "ipv6_src=::", f"icmp_type={kind}")
+            yield base(p.NEIGHBOUR, unnumbered, p.NORMAL_SWITCHING)
+    yield from (base(p.DHCP_CLIENT, match, p.ACCEPT_EGRESS) for match in _dhcp_requests(guest, port))
+
+
+def _dhcp_requests(guest: Guest, port: str) -> Iterator[tuple[str, ...]]:
+    for mac in guest.macs:
+        own = {prefix for owner, prefix in guest.pairs if owner == mac and matches.version(prefix) == 4}
+        for prefix in sorted({"0.0.0.0", *own}):  # noqa: S104  # a client without an address
+            yield ("udp", port, f"dl_src={mac}", matches.address("src", prefix), "tp_src=68", "tp_dst=67")
+        source = matches.address("src", matches.link_local(mac))
+        yield ("udp6", port, f"dl_src={mac}", source, "tp_src=546", "tp_dst=547")
+
+
+def _addressed_to(guest: Guest) -> Iterator[tuple[bool, str]]:
+    """Matches of frames for a guest, and whether they hide behind a group address."""
+    for mac in guest.macs:
+        yield False, f"dl_dst={mac}"
+    for fixed in guest.port.fixed_ips:
+        ip = matches.ethertype(matches.version(fixed.address))
+        yield True, f"{ip},dl_dst={p.GROUP},{matches.address('dst', fixed.address)}"
+
+
+def _ingress(bridge: str, destinations: Mapping[tuple[int, bool, str], list[tuple[str, str]]]) -> Iterator[Flow]:
+    """To the guests that a frame is for: more than one when they share an allowed MAC."""
+    for (vlan, disguised, match), entries in destinations.items():
+        enter, origin = p.actions(*(entry for entry, _ in entries)), entries[0][1]
+        outside = p.actions(p.load(p.REG_NETWORK, vlan), "strip_vlan", enter)
+        priority = p.DISGUISED if disguised else p.TO_PORT
+        yield p.flow(bridge, p.CLASSIFY, priority, f"dl_vlan={vlan},{match}", outside, origin=origin)
+        priority = p.LOCAL_DISGUISED if disguised else p.LOCAL_PORT
+        yield p.flow(bridge, p.ACCEPT_EGRESS, priority, f"reg{p.REG_NETWORK}={vlan:#x},{match}", enter, origin=origin)

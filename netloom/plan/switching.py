@@ -1,0 +1,100 @@
+"""Bridges, patch ports, guests' ports with their local VLANs, and the translation of VLANs.
+
+Source: the Open vSwitch agent's classic design (br-int, one bridge a physical network); flows as operators
+know them from ``ovs-ofctl dump-flows``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from netloom.feed.fragments import Network
+from netloom.plan import attachments, names
+from netloom.plan import pipeline as p
+from netloom.plan.attachments import Guest
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.plan.vlans import DEAD, port_config
+from netloom.state import Bridge, Element, Facts, Flow, Interface, SwitchPort
+
+UNTAGGED = "vlan_tci=0x0000/0x1fff"
+
+
+def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterable[Element]:
+    """br-int with its patches and guests, and the flows of table 0 and of the physical networks' bridges."""
+    bridge = settings.integration_bridge
+    yield Bridge(name=bridge, datapath_type=settings.datapath_type)
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEFAULT, "", onwards(settings))
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"dl_vlan={DEAD}", "drop")
+    for table in p.INTEGRATION_TABLES[1:]:
+        yield p.flow(bridge, table, p.DEFAULT, "", "drop")
+    known = [intent.networks[network] for network in sorted(vlans)]
+    for physical_network, physical_bridge in settings.bridge_mappings:
+        yield from _patch(bridge, physical_bridge)
+        networks = [network for network in known if network.physical_network == physical_network]
+        yield from _physical(networks, physical_bridge, settings, vlans)
+    for guest in attachments.guests(intent, facts, settings):
+        network = intent.networks[guest.port.network_id]
+        yield _guest_port(guest, network, vlans[network.id], bridge)
+    for stranger in attachments.strangers(intent, facts, settings):
+        port = intent.ports.get(stranger.port_id)
+        yield from _dead(stranger, port.device_id if port else "", bridge)
+
+
+def onwards(settings: PlanSettings) -> str:
+    """Action on br-int for a frame whose VLAN is the local one: the firewall's tables, where flows are the firewall."""
+    return p.resubmit(p.CLASSIFY) if settings.firewall_driver == "openvswitch" else "NORMAL"
+
+
+def _patch(bridge: str, physical_bridge: str) -> Iterator[Element]:
+    here, there = names.to_physical(physical_bridge), names.to_integration(physical_bridge)
+    yield SwitchPort(bridge=bridge, name=here, kind="patch", options=(("peer", there),))
+    yield SwitchPort(bridge=physical_bridge, name=there, kind="patch", options=(("peer", here),))
+
+
+def _physical(
+    networks: Iterable[Network], physical_bridge: str, settings: PlanSettings, vlans: Mapping[str, int]
+) -> Iterator[Flow]:
+    """VLANs change at both ends of the patch; what belongs to no network of this host stops there."""
+    bridge, here, there = (
+        settings.integration_bridge,
+        names.to_physical(physical_bridge),
+        names.to_integration(physical_bridge),
+    )
+    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.DEFAULT, "", "NORMAL")
+    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.NOT_FOR_WIRE, f"in_port={there}", "drop")
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.FOREIGN, f"in_port={here}", "drop")
+    for network in networks:
+        local = vlans[network.id]
+        if network.network_type == "vlan":
+            on_wire, to_wire = f"dl_vlan={network.segmentation_id}", f"mod_vlan_vid:{network.segmentation_id}"
+        elif network.network_type == "flat":
+            on_wire, to_wire = UNTAGGED, "strip_vlan"
+        else:
+            continue
+        outward, inward = (f"in_port={there}", f"dl_vlan={local}"), (f"in_port={here}", on_wire)
+        yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.TO_WIRE, outward, f"{to_wire},NORMAL", origin=network.name)
+        to_local = f"mod_vlan_vid:{local},{onwards(settings)}"
+        yield p.flow(bridge, p.LOCAL_SWITCHING, p.FROM_NETWORK, inward, to_local, origin=network.name)
+
+
+def _guest_port(guest: Guest, network: Network, vlan: int, bridge: str) -> SwitchPort:
+    return SwitchPort(
+        bridge=bridge,
+        name=guest.device,
+        tag=vlan,
+        external_ids=_plug(guest.interface, guest.port.device_id),
+        other_config=port_config(network),
+        origin=guest.origin,
+    )
+
+
+def _dead(stranger: Interface, device_id: str, bridge: str) -> Iterator[Element]:
+    origin = f"port/{stranger.port_id}"
+    external_ids = _plug(stranger, device_id)
+    yield SwitchPort(bridge=bridge, name=stranger.device, tag=DEAD, external_ids=external_ids, origin=origin)
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"in_port={stranger.device}", "drop", origin=origin)
+
+
+def _plug(interface: Interface, device_id: str) -> tuple[tuple[str, str], ...]:
+    """``external_ids`` as os-vif leaves them."""
+    ids = {"attached-mac": interface.mac, "iface-id": interface.port_id, "iface-status": "active", "vm-uuid": device_id}
+    return tuple(sorted((key, value) for key, value in ids.items() if value))
