@@ -22,6 +22,8 @@ class Tx:
         self.connection = connection
         self.now = datetime.now(UTC)
         self._changes: dict[tuple[str, str], None] = {}
+        self.revised: set[tuple[str, str]] = set()
+        """Table and id of each row that this transaction made or bumped: a revision grows once."""
 
     @property
     def postgresql(self) -> bool:

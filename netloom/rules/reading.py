@@ -1,0 +1,213 @@
+"""Finding resources, and showing them: views are plain dictionaries under the names of the API.
+
+One statement for the rows, then one for each kind of child that the answer shows, whatever the number of rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from netloom.model.fields import Resource
+from netloom.model.security_groups import SECURITY_GROUP_RULE
+from netloom.rules.context import Context
+from netloom.rules.query import Query, Row, among, missing, select_rows, table_of
+from netloom.store.database import Tx
+from netloom.store.tables.network import (
+    AGENTS,
+    DHCP_BINDINGS,
+    IP_ALLOCATIONS,
+    PORT_SECURITY_GROUPS,
+    PORTS,
+    ROUTER_BINDINGS,
+    ROUTERS,
+    SECURITY_GROUP_RULES,
+    SUBNETS,
+    TAGS,
+)
+
+__all__ = ["Query", "by_ids", "find", "get", "missing", "table_of"]
+
+View = dict[str, Any]
+Views = Mapping[str, View]
+"""Views by id."""
+Part = Callable[[Tx, Context, Views], None]
+"""Adds one kind of child to views."""
+
+
+def find(tx: Tx, context: Context, resource: Resource, query: Query) -> list[View]:
+    """What of ``resource`` the caller may see and the query asks for.
+
+    Raises the resource's 404 when the marker is unknown.
+    """
+    return _assemble(tx, context, resource, select_rows(tx, context, resource, query), query)
+
+
+def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update: bool = False) -> View | None:
+    """One object, or None when the caller may not see it.
+
+    ``for_update`` locks its row until the transaction ends (on SQLite writers are alone anyway).
+    """
+    query = Query(filters={"id": [object_id]})
+    rows = select_rows(tx, context, resource, query, lock=for_update)
+    return next(iter(_assemble(tx, context, resource, rows, query)), None)
+
+
+def by_ids(tx: Tx, context: Context, resource: Resource, ids: Sequence[str], lock: bool = False) -> list[View]:
+    """The objects of these ids in their order, visible to the caller or not; absent ones are left out.
+
+    For the rules, which must see what the caller may not. ``lock`` as in ``get``.
+    """
+    query = Query()
+    rows = select_rows(tx, context, resource, query, among_ids=ids, lock=lock, scoped=False)
+    views = {view["id"]: view for view in _assemble(tx, context, resource, rows, query)}
+    return [views[object_id] for object_id in ids if object_id in views]
+
+
+def _assemble(tx: Tx, context: Context, resource: Resource, rows: list[Row], query: Query) -> list[View]:
+    if rows and "project_id" in rows[0]:
+        for row in rows:
+            row["tenant_id"] = row["project_id"]
+    views = {row["id"]: row for row in rows}
+    for name, part in PARTS.get(resource.name, {}).items():
+        if views and query.wants(name):
+            part(tx, context, views)
+    return rows
+
+
+def _collect(
+    tx: Tx, views: Views, name: str, owner: sa.ColumnElement[Any], *values: sa.ColumnElement[Any],
+    order: Sequence[sa.ColumnElement[Any]] = (),
+) -> None:  # fmt: skip
+    """Add under ``name`` the list of the rows' values that belong to each view: plain, or as dictionaries."""
+    for view in views.values():
+        view[name] = []
+    names = [value.key for value in values]
+    statement: sa.Select[Any] = sa.select(owner, *values).where(among(tx, owner, views)).order_by(*order)
+    if len(names) == 1:
+        for row in tx.execute(statement):
+            views[row[0]][name].append(row[1])
+    else:
+        for row in tx.execute(statement):
+            views[row[0]][name].append(dict(zip(names, row[1:], strict=True)))
+
+
+def _tags(tx: Tx, _context: Context, views: Views) -> None:
+    _collect(tx, views, "tags", TAGS.c.resource_id, TAGS.c.tag, order=(TAGS.c.tag,))
+
+
+def _subnet_ids(tx: Tx, _context: Context, views: Views) -> None:
+    _collect(tx, views, "subnets", SUBNETS.c.network_id, SUBNETS.c.id, order=(SUBNETS.c.created_at, SUBNETS.c.id))
+
+
+def _zones(tx: Tx, views: Views, owner: sa.ColumnElement[Any], host: sa.ColumnElement[Any], kind: str) -> None:
+    """The availability zones of the agents that carry each of the views' objects."""
+    for view in views.values():
+        view["availability_zones"] = []
+    statement: sa.Select[Any] = (
+        sa.select(owner, AGENTS.c.availability_zone)
+        .distinct()
+        .join(AGENTS, (AGENTS.c.host == host) & (AGENTS.c.agent_type == kind))
+        .where(among(tx, owner, views), AGENTS.c.availability_zone.is_not(None))
+        .order_by(AGENTS.c.availability_zone)
+    )
+    for row in tx.execute(statement):
+        views[row[0]]["availability_zones"].append(row[1])
+
+
+def _network_zones(tx: Tx, _context: Context, views: Views) -> None:
+    _zones(tx, views, DHCP_BINDINGS.c.network_id, DHCP_BINDINGS.c.host, "DHCP agent")
+
+
+def _router_zones(tx: Tx, _context: Context, views: Views) -> None:
+    _zones(tx, views, ROUTER_BINDINGS.c.router_id, ROUTER_BINDINGS.c.host, "L3 agent")
+
+
+def _fixed_ips(tx: Tx, _context: Context, views: Views) -> None:
+    table = IP_ALLOCATIONS.c
+    _collect(tx, views, "fixed_ips", table.port_id, table.subnet_id, table.ip_address, order=(table.position,))
+
+
+def _groups(tx: Tx, _context: Context, views: Views) -> None:
+    table = PORT_SECURITY_GROUPS.c
+    _collect(tx, views, "security_groups", table.port_id, table.security_group_id, order=(table.security_group_id,))
+
+
+def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
+    """How a bound port is to be plugged: as its host's Open vSwitch agent says."""
+    for view in views.values():
+        view["binding:vif_details"] = {}
+    bound = [view for view in views.values() if view["binding:vif_type"] == "ovs"]
+    if not bound:
+        return
+    agents: sa.Select[Any] = sa.select(AGENTS.c.host, AGENTS.c.configurations).where(
+        AGENTS.c.agent_type == "Open vSwitch agent",
+        among(tx, AGENTS.c.host, {view["binding:host_id"] for view in bound}),
+    )
+    configurations: dict[str, dict[str, Any]] = {row[0]: row[1] or {} for row in tx.execute(agents)}
+    for view in bound:
+        known = configurations.get(view["binding:host_id"], {})
+        view["binding:vif_details"] = {
+            "connectivity": "l2",
+            "port_filter": True,
+            "ovs_hybrid_plug": bool(known.get("ovs_hybrid_plug", False)),
+            "datapath_type": known.get("datapath_type", "system"),
+            "bridge_name": known.get("integration_bridge", "br-int"),
+            "ovs_create_tap": False,
+            "bound_drivers": {"0": "openvswitch"},
+        }
+
+
+def _rules(tx: Tx, context: Context, views: Views) -> None:
+    table = SECURITY_GROUP_RULES.c
+    for view in views.values():
+        view["security_group_rules"] = []
+    columns = {item.name: table[item.column] for item in SECURITY_GROUP_RULE.stored}
+    statement = sa.select(*columns.values()).where(among(tx, table.security_group_id, views)).order_by(table.id)
+    for row in tx.execute(statement):
+        rule = dict(zip(columns, row, strict=True))
+        rule["tenant_id"] = rule["project_id"]
+        views[rule["security_group_id"]]["security_group_rules"].append(rule)
+
+
+def _gateway(tx: Tx, _context: Context, views: Views) -> None:
+    table = ROUTERS.c
+    gateways: sa.Select[Any] = sa.select(table.id, table.gateway_port_id, table.gateway_network_id, table.enable_snat)
+    places: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in tx.execute(gateways.where(among(tx, table.id, views))):
+        key, port_id, network_id, snat = row
+        shown = {"network_id": network_id, "enable_snat": snat, "external_fixed_ips": places[port_id]}
+        views[key]["external_gateway_info"] = shown if network_id is not None else None
+    addresses = IP_ALLOCATIONS.c
+    statement: sa.Select[Any] = sa.select(addresses.port_id, addresses.subnet_id, addresses.ip_address)
+    gateway_ports = among(tx, addresses.port_id, [key for key in places if key])
+    for row in tx.execute(statement.where(gateway_ports).order_by(addresses.position)):
+        places[row[0]].append({"subnet_id": row[1], "ip_address": row[2]})
+
+
+def _port_details(tx: Tx, _context: Context, views: Views) -> None:
+    shown = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
+    wanted = {view["port_id"] for view in views.values() if view["port_id"]}
+    statement: sa.Select[Any] = sa.select(PORTS.c.id, *(PORTS.c[name] for name in shown))
+    found = tx.execute(statement.where(among(tx, PORTS.c.id, wanted)))
+    details = {row[0]: dict(zip(shown, row[1:], strict=True)) for row in found}
+    for view in views.values():
+        view["port_details"] = details.get(view["port_id"])
+
+
+PARTS: Mapping[str, Mapping[str, Part]] = {
+    "network": {"subnets": _subnet_ids, "availability_zones": _network_zones, "tags": _tags},
+    "subnet": {"tags": _tags},
+    "subnetpool": {"tags": _tags},
+    "port": {
+        "fixed_ips": _fixed_ips,
+        "security_groups": _groups,
+        "binding:vif_details": _vif_details,
+        "tags": _tags,
+    },
+    "router": {"external_gateway_info": _gateway, "availability_zones": _router_zones, "tags": _tags},
+    "floatingip": {"port_details": _port_details, "tags": _tags},
+    "security_group": {"security_group_rules": _rules, "tags": _tags},
+}
+"""The children of each resource, by the attribute that shows them."""
