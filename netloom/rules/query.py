@@ -112,7 +112,7 @@ def select_rows(
     statement = statement.order_by(*_ordered(sorts, table.c.id)).limit(query.limit)
     if lock:
         statement = statement.with_for_update(of=table, key_share=True)
-    rows = [dict(zip(columns, row, strict=True)) for row in tx.execute(statement)]
+    rows = [dict(zip(columns, row, strict=True)) for row in tx.tuples(statement)]
     return rows[::-1] if backwards else rows
 
 
@@ -135,6 +135,9 @@ def _filter(tx: Tx, columns: Mapping[str, Condition], table: sa.Table, name: str
         return _tags(table, name, values)
     column = columns[_alias(name)]
     known = [value for value in values if value is not None]
+    if isinstance(column.type, sa.BigInteger):
+        known = [value for value in known if isinstance(value, int)]  # "4x" matches nothing, and is no fault
+        return column.in_(known)
     return column.in_(known) if len(known) == len(values) else column.in_(known) | column.is_(None)
 
 

@@ -84,12 +84,12 @@ def _collect(
     for view in views.values():
         view[name] = []
     names = [value.key for value in values]
-    statement: sa.Select[Any] = sa.select(owner, *values).where(among(tx, owner, views)).order_by(*order)
+    statement = sa.select(owner, *values).where(among(tx, owner, views)).order_by(*order)
     if len(names) == 1:
-        for row in tx.execute(statement):
+        for row in tx.tuples(statement):
             views[row[0]][name].append(row[1])
     else:
-        for row in tx.execute(statement):
+        for row in tx.tuples(statement):
             views[row[0]][name].append(dict(zip(names, row[1:], strict=True)))
 
 
@@ -105,14 +105,14 @@ def _zones(tx: Tx, views: Views, owner: sa.ColumnElement[Any], host: sa.ColumnEl
     """The availability zones of the agents that carry each of the views' objects."""
     for view in views.values():
         view["availability_zones"] = []
-    statement: sa.Select[Any] = (
+    statement = (
         sa.select(owner, AGENTS.c.availability_zone)
         .distinct()
         .join(AGENTS, (AGENTS.c.host == host) & (AGENTS.c.agent_type == kind))
         .where(among(tx, owner, views), AGENTS.c.availability_zone.is_not(None))
         .order_by(AGENTS.c.availability_zone)
     )
-    for row in tx.execute(statement):
+    for row in tx.tuples(statement):
         views[row[0]]["availability_zones"].append(row[1])
 
 
@@ -141,11 +141,11 @@ def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
     bound = [view for view in views.values() if view["binding:vif_type"] == "ovs"]
     if not bound:
         return
-    agents: sa.Select[Any] = sa.select(AGENTS.c.host, AGENTS.c.configurations).where(
+    agents = sa.select(AGENTS.c.host, AGENTS.c.configurations).where(
         AGENTS.c.agent_type == "Open vSwitch agent",
         among(tx, AGENTS.c.host, {view["binding:host_id"] for view in bound}),
     )
-    configurations: dict[str, dict[str, Any]] = {row[0]: row[1] or {} for row in tx.execute(agents)}
+    configurations: dict[str, dict[str, Any]] = {row[0]: row[1] or {} for row in tx.tuples(agents)}
     for view in bound:
         known = configurations.get(view["binding:host_id"], {})
         view["binding:vif_details"] = {
@@ -165,7 +165,7 @@ def _rules(tx: Tx, context: Context, views: Views) -> None:
         view["security_group_rules"] = []
     columns = {item.name: table[item.column] for item in SECURITY_GROUP_RULE.stored}
     statement = sa.select(*columns.values()).where(among(tx, table.security_group_id, views)).order_by(table.id)
-    for row in tx.execute(statement):
+    for row in tx.tuples(statement):
         rule = dict(zip(columns, row, strict=True))
         rule["tenant_id"] = rule["project_id"]
         views[rule["security_group_id"]]["security_group_rules"].append(rule)
@@ -173,24 +173,23 @@ def _rules(tx: Tx, context: Context, views: Views) -> None:
 
 def _gateway(tx: Tx, _context: Context, views: Views) -> None:
     table = ROUTERS.c
-    gateways: sa.Select[Any] = sa.select(table.id, table.gateway_port_id, table.gateway_network_id, table.enable_snat)
+    gateways = sa.select(table.id, table.gateway_port_id, table.gateway_network_id, table.enable_snat)
     places: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in tx.execute(gateways.where(among(tx, table.id, views))):
-        key, port_id, network_id, snat = row
+    for key, port_id, network_id, snat in tx.tuples(gateways.where(among(tx, table.id, views))):
         shown = {"network_id": network_id, "enable_snat": snat, "external_fixed_ips": places[port_id]}
         views[key]["external_gateway_info"] = shown if network_id is not None else None
     addresses = IP_ALLOCATIONS.c
-    statement: sa.Select[Any] = sa.select(addresses.port_id, addresses.subnet_id, addresses.ip_address)
+    statement = sa.select(addresses.port_id, addresses.subnet_id, addresses.ip_address)
     gateway_ports = among(tx, addresses.port_id, [key for key in places if key])
-    for row in tx.execute(statement.where(gateway_ports).order_by(addresses.position)):
+    for row in tx.tuples(statement.where(gateway_ports).order_by(addresses.position)):
         places[row[0]].append({"subnet_id": row[1], "ip_address": row[2]})
 
 
 def _port_details(tx: Tx, _context: Context, views: Views) -> None:
     shown = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
     wanted = {view["port_id"] for view in views.values() if view["port_id"]}
-    statement: sa.Select[Any] = sa.select(PORTS.c.id, *(PORTS.c[name] for name in shown))
-    found = tx.execute(statement.where(among(tx, PORTS.c.id, wanted)))
+    statement = sa.select(PORTS.c.id, *(PORTS.c[name] for name in shown))
+    found = tx.tuples(statement.where(among(tx, PORTS.c.id, wanted)))
     details = {row[0]: dict(zip(shown, row[1:], strict=True)) for row in found}
     for view in views.values():
         view["port_details"] = details.get(view["port_id"])

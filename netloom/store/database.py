@@ -5,10 +5,10 @@ transaction, so that nothing which was committed can be missed; listeners are wo
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -42,6 +42,11 @@ class Tx:
     def rows(self, statement: sa.Executable) -> list[dict[str, Any]]:
         """The rows of a query, as dictionaries."""
         return [dict(row) for row in self.connection.execute(statement).mappings()]
+
+    def tuples(self, statement: sa.Executable) -> Sequence[tuple[Any, ...]]:
+        """The rows of a query, as tuples: the quickest form."""
+        found: Any = self.connection.execute(statement).all()
+        return cast(Sequence[tuple[Any, ...]], found)
 
     def row(self, statement: sa.Executable) -> dict[str, Any] | None:
         """The first row of a query, or None."""
