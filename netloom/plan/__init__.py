@@ -3,7 +3,7 @@
 No I/O, no clock, no randomness: equal input gives an equal plan, whatever the order in which it came.
 """
 
-from netloom.plan import attachments, firewall, switching, tunnels, vlans
+from netloom.plan import attachments, compute, dhcp, firewall, metadata, routing, switching, tunnels, vlans
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.state import Facts, HostState
@@ -14,6 +14,10 @@ PLANNERS = (
     switching.plan,
     firewall.plan,
     tunnels.plan,
+    routing.plan,
+    dhcp.plan,
+    metadata.plan,
+    compute.plan,
 )
 
 
@@ -23,7 +27,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
     Raises:
         ValueError: two planners disagree, or the host has more networks than local VLANs.
     """
-    local = vlans.assign(attachments.networks_in_use(intent, facts, settings), facts.vlans)
+    local = vlans.assign(attachments.networks_in_use(intent, settings), facts.vlans)
     state = HostState()
     for planner in PLANNERS:
         state.update(planner(intent, facts, settings, local))

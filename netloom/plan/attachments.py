@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from netloom.feed.fragments import Port
-from netloom.plan import names
+from netloom.plan import dhcp, routing
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.state import Facts, Interface
@@ -50,14 +50,11 @@ class Guest:
 
 def services(intent: Intent) -> Iterator[Service]:
     """Devices that other planners make on this host for networks that are known."""
-    for router in intent.routers.values():
-        for port in router.interfaces:
-            yield Service(names.router_interface(port.port_id), port.port_id, port.network_id, router.name)
-        if router.gateway:
-            gateway = router.gateway
-            yield Service(names.router_gateway(gateway.port_id), gateway.port_id, gateway.network_id, router.name)
-    for dhcp in intent.dhcp.values():
-        yield Service(names.tap(dhcp.port_id), dhcp.port_id, dhcp.id, dhcp.name)
+    for router in routing.active(intent):
+        for device, port in routing.devices(router, intent):
+            yield Service(device, port.port_id, port.network_id, router.name)
+    for served in dhcp.services(intent):
+        yield Service(served.device, served.port.id, served.network.id, served.dhcp.name)
 
 
 def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:
@@ -69,14 +66,17 @@ def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Gue
 
 
 def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Interface]:
-    """Plugged interfaces that may not talk: port unknown, bound elsewhere, or administratively down."""
+    """Plugged interfaces that may not talk.
+
+    Their port is bound elsewhere or administratively down, or its network or the port itself is unknown.
+    """
     known = {guest.interface.port_id for guest in guests(intent, facts, settings)}
     return (interface for interface in _plugged(intent, facts) if interface.port_id not in known)
 
 
-def networks_in_use(intent: Intent, facts: Facts, settings: PlanSettings) -> set[str]:
-    """Ids of the networks that need a local VLAN here."""
-    wanted = {guest.port.network_id for guest in guests(intent, facts, settings)}
+def networks_in_use(intent: Intent, settings: PlanSettings) -> set[str]:
+    """Ids of the networks that need a local VLAN here: those of bound ports, plugged or not, and of services."""
+    wanted = {port.network_id for port in intent.ports_on(settings.host)}
     wanted |= {service.network_id for service in services(intent)}
     return wanted & intent.networks.keys()
 

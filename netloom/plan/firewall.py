@@ -40,8 +40,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     yield from _networks(settings)
     yield from _common(bridge)
     for service in attachments.services(intent):
-        if service.network_id in vlans:
-            yield _trusted(bridge, service.device, vlans[service.network_id], service.origin)
+        yield _trusted(bridge, service.device, vlans[service.network_id], service.origin)
     for guest in guests:
         yield _untagged_only(bridge, guest)
         if not guest.port.port_security:

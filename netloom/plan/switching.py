@@ -6,11 +6,12 @@ know them from ``ovs-ofctl dump-flows``.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from netloom.feed.fragments import Network
+from netloom.feed.fragments import Network, Port
 from netloom.plan import attachments, names
 from netloom.plan import pipeline as p
 from netloom.plan.attachments import Guest
 from netloom.plan.intent import Intent
+from netloom.plan.plugging import external_ids
 from netloom.plan.settings import PlanSettings
 from netloom.plan.vlans import DEAD, port_config
 from netloom.state import Bridge, Element, Facts, Flow, Interface, SwitchPort
@@ -35,8 +36,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         network = intent.networks[guest.port.network_id]
         yield _guest_port(guest, network, vlans[network.id], bridge)
     for stranger in attachments.strangers(intent, facts, settings):
-        port = intent.ports.get(stranger.port_id)
-        yield from _dead(stranger, port.device_id if port else "", bridge)
+        yield from _dead(stranger, intent.ports.get(stranger.port_id), settings)
 
 
 def onwards(settings: PlanSettings) -> str:
@@ -81,20 +81,20 @@ def _guest_port(guest: Guest, network: Network, vlan: int, bridge: str) -> Switc
         bridge=bridge,
         name=guest.device,
         tag=vlan,
-        external_ids=_plug(guest.interface, guest.port.device_id),
+        external_ids=external_ids(guest.port.id, guest.interface.mac, guest.port.device_id),
         other_config=port_config(network),
         origin=guest.origin,
     )
 
 
-def _dead(stranger: Interface, device_id: str, bridge: str) -> Iterator[Element]:
-    origin = f"port/{stranger.port_id}"
-    external_ids = _plug(stranger, device_id)
-    yield SwitchPort(bridge=bridge, name=stranger.device, tag=DEAD, external_ids=external_ids, origin=origin)
-    yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"in_port={stranger.device}", "drop", origin=origin)
+def _dead(stranger: Interface, port: Port | None, settings: PlanSettings) -> Iterator[Element]:
+    """A port that may not talk. One that nobody knows is not kept: it is about to go, or not ours.
 
-
-def _plug(interface: Interface, device_id: str) -> tuple[tuple[str, str], ...]:
-    """``external_ids`` as os-vif leaves them."""
-    ids = {"attached-mac": interface.mac, "iface-id": interface.port_id, "iface-status": "active", "vm-uuid": device_id}
-    return tuple(sorted((key, value) for key, value in ids.items() if value))
+    Its frames go nowhere all the same: table 60 takes only those of ports that it knows.
+    """
+    bridge, origin = settings.integration_bridge, f"port/{stranger.port_id}"
+    if port:
+        ids = external_ids(port.id, stranger.mac, port.device_id)
+        yield SwitchPort(bridge=bridge, name=stranger.device, tag=DEAD, external_ids=ids, origin=origin)
+    if port or settings.firewall_driver != "openvswitch":
+        yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"in_port={stranger.device}", "drop", origin=origin)
