@@ -1,0 +1,59 @@
+"""The metadata proxy's configuration; that haproxy does what it says is seen in tests/host."""
+
+from dataclasses import replace
+
+import golden
+import msgspec
+import services as cloud
+
+from netloom.feed.fragments import Fragment
+from netloom.plan import metadata, nat
+from netloom.plan.settings import PlanSettings
+from netloom.state import Address, Daemon, File, FilterTable, HostState
+
+
+def proxied(*fragments: Fragment, **more: object) -> HostState:
+    settings: PlanSettings = replace(cloud.SETTINGS, **more)  # type: ignore[arg-type]
+    return cloud.planned(metadata.plan, *(fragments or cloud.cloud()), settings=settings)
+
+
+def frontends(state: HostState) -> list[str]:
+    text = "".join(file.text for file in state.of(File).values())
+    return [line.split()[1] for line in text.splitlines() if line.startswith("frontend")]
+
+
+def test_one_proxy_serves_routers_and_isolated_networks() -> None:
+    state = proxied()
+    (file,) = state.of(File).values()
+    (daemon,) = state.of(Daemon).values()
+    assert (daemon.namespace, daemon.reloads, daemon.reload_signal) == ("", file.digest, "USR2")
+    golden.check("metadata", f"{state}\n{file.text}")
+
+
+def test_without_anybody_to_serve_there_is_no_proxy() -> None:
+    assert len(proxied(cloud.DEMO_NET)) == 0
+
+
+def test_a_new_namespace_changes_what_is_read_again_and_not_how_it_is_started() -> None:
+    one, two = proxied(cloud.DEMO_NET, cloud.router()), proxied()
+    (before,), (after,) = one.of(Daemon).values(), two.of(Daemon).values()
+    assert before.reloads != after.reloads
+    assert (before.argv, before.restarts) == (after.argv, after.restarts)
+
+
+def test_it_can_be_forced_onto_every_network() -> None:
+    state = proxied(force_metadata=True)
+    assert frontends(state) == [f"qrouter-{cloud.ROUTER}", f"qdhcp-{cloud.DEMO}", f"qdhcp-{cloud.SIX}"]
+    assert ("qdhcp-net-six", "tapd6c0ffee-00", "fe80::a9fe:a9fe/64") in state.of(Address)
+
+
+def test_it_can_be_turned_off() -> None:
+    assert len(proxied(enable_metadata_proxy=False, enable_isolated_metadata=False)) == 0
+    settings = replace(cloud.SETTINGS, enable_metadata_proxy=False)
+    state = cloud.planned(nat.plan, cloud.DEMO_NET, cloud.router(), settings=settings)
+    assert not [table for table in state.of(FilterTable).values() if "9697" in table.text]
+
+
+def test_a_router_without_ipv6_has_no_ipv6_address_of_the_service() -> None:
+    only4 = msgspec.structs.replace(cloud.router(), interfaces=(cloud.INSIDE,))
+    assert not proxied(cloud.DEMO_NET, only4).of(Address)
