@@ -19,18 +19,25 @@ class Bridge(Element):
     name: str
     datapath_type: str
     """``system`` (kernel) or ``netdev`` (userspace)."""
+    error: str = ""
+    """Observed only: why the switch cannot use it. It differs from any plan, so it is tried again."""
 
     @property
     def key(self) -> Key:
         return (self.name,)
 
     def __str__(self) -> str:
-        return f"bridge {self.name} datapath_type={self.datapath_type}"
+        error = f" error={self.error}" if self.error else ""
+        return f"bridge {self.name} datapath_type={self.datapath_type}{error}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchPort(Element):
-    """A port of a bridge with its one interface."""
+    """A port of a bridge with its one interface.
+
+    A device that somebody else plugged (os-vif's tap) is planned with ``kind``, ``options`` and
+    ``external_ids`` empty: only its tag, VLAN mode, trunks and ``other_config`` are ours to set.
+    """
 
     bridge: str
     name: str
@@ -44,6 +51,8 @@ class SwitchPort(Element):
     """Of the interface, as os-vif writes them: attached-mac, iface-id, iface-status, vm-uuid. Sorted."""
     other_config: tuple[tuple[str, str], ...] = ()
     """Of the port: ``net_uuid``, from which a restarted agent learns its local VLANs. Sorted."""
+    error: str = ""
+    """Observed only: why the switch cannot use it. It differs from any plan, so it is tried again."""
 
     @property
     def key(self) -> Key:
@@ -58,6 +67,7 @@ class SwitchPort(Element):
         words += [f"options:{k}={v}" for k, v in self.options]
         words += [f"external_ids:{k}={v}" for k, v in self.external_ids]
         words += [f"other_config:{k}={v}" for k, v in self.other_config]
+        words += [f"error={self.error}"] if self.error else []
         return " ".join(words)
 
 

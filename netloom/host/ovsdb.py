@@ -1,0 +1,326 @@
+"""Bridges and ports in Open vSwitch's database: observed, and changed to what the plan says.
+
+What is ours, also for an agent that starts anew: bridges and ports whose ``external_ids`` have the key
+``netloom``. Its value is ``1`` for what we made, and ``adopted`` for what was there before us: a bridge of
+that name, or a device that os-vif or an operator plugged. Of the adopted we only set what the plan says,
+and give that back when it is no longer planned; we never delete it. Without the key it is not ours.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from netloom.host.replica import Replica, Row, Transaction
+from netloom.state import Bridge, Changes, Failure, Interface, SwitchPort
+
+DEFAULT_CONNECTION = "unix:/run/openvswitch/db.sock"
+MARK, MADE, ADOPTED = "netloom", "1", "adopted"
+IFINDEX = "netloom-ifindex"
+"""Number of the device when we plugged it. One of another number has since taken its name, and the
+userspace datapath, which goes on listening to the old one, is deaf to it until it is plugged anew."""
+DEAD_VLAN = 4095
+DELETE_AT_ONCE = 3
+"""Each deleted port stops all forwarding for some 14 ms; those of one transaction add up."""
+LOCAL_PORT = 65534
+REPLACED = "its device has been replaced by another of the same name, or is gone"
+Ours: TypeAlias = Bridge | SwitchPort
+TABLES = {
+    "Open_vSwitch": ("bridges", "next_cfg", "cur_cfg"),
+    "Bridge": ("name", "ports", "datapath_type", "fail_mode", "external_ids", "other_config"),
+    "Port": ("name", "interfaces", "tag", "vlan_mode", "trunks", "external_ids", "other_config"),
+    "Interface": ("name", "type", "options", "external_ids", "ofport", "error", "ifindex"),
+}
+
+
+class Ovsdb:
+    """One Open vSwitch database, for one thread (``wake`` is for any).
+
+    ``rundir`` is where ovs-vswitchd keeps its pid file; by default the directory of a ``unix:`` connection,
+    else /run/openvswitch. It reconnects by itself when the database server has been away.
+
+    Raises, as its methods do:
+        ConnectionError: the database does not answer within ``timeout`` seconds.
+    """
+
+    def __init__(
+        self, connection: str = DEFAULT_CONNECTION, *, rundir: Path | None = None, timeout: float = 10.0
+    ) -> None:
+        socket = connection if connection.startswith("unix:") else DEFAULT_CONNECTION
+        pidfile = (rundir or Path(socket.removeprefix("unix:")).parent) / "ovs-vswitchd.pid"
+        self._replica = Replica(connection, TABLES, pidfile, timeout)
+        self.wake = self._replica.wake
+        self.close = self._replica.close
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until a bridge, port or interface changes (also by ``apply``), ovs-vswitchd has gone or come
+        back, or ``wake`` is called; False when nothing of this happened within ``timeout`` seconds."""
+        return self._replica.wait(timeout)
+
+    def observe(self) -> Iterator[Ours]:
+        """The bridges and ports that are ours, as they are."""
+        for bridge in self._bridges():
+            if MARK in bridge.external_ids:
+                yield _bridge(bridge)
+            for port in bridge.ports:
+                if MARK in port.external_ids:
+                    yield _port(bridge.name, port)
+
+    def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
+        """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
+
+        Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not. Local
+        VLANs are those on the ports of the integration bridge, whoever wrote them there.
+        """
+        interfaces: dict[str, Interface] = {}
+        vlans: dict[str, int] = {}
+        for bridge in self._bridges():
+            for port in sorted(bridge.ports, key=lambda row: str(row.name)):
+                network = port.other_config.get("net_uuid") if bridge.name == integration_bridge else None
+                if network and port.tag and port.tag[0] != DEAD_VLAN:
+                    vlans.setdefault(network, port.tag[0])
+                for row in port.interfaces:
+                    ids = row.external_ids
+                    if "iface-id" in ids and row.type != "patch" and not _problem(port, row):
+                        interface = Interface(row.name, ids["iface-id"], ids.get("attached-mac", "").lower())
+                        interfaces.setdefault(interface.port_id, interface)
+        return interfaces, vlans
+
+    def ofports(self, bridge: str) -> Mapping[str, int]:
+        """OpenFlow port numbers by port name; without the bridge's local port."""
+        ports = (port for row in self._bridges() if row.name == bridge for port in row.ports)
+        numbers = {row.name: row.ofport[0] for port in ports for row in port.interfaces if row.ofport}
+        return {name: number for name, number in numbers.items() if 0 < number < LOCAL_PORT}
+
+    def apply(self, bridges: Changes[Bridge], ports: Changes[SwitchPort]) -> list[Failure]:
+        """Make the changes, and wait until ovs-vswitchd has done them.
+
+        Creations and updates are one transaction; then ports go, a few at a time, then bridges. What is
+        wrong with one element does not keep the others from being applied.
+        """
+        made = [*bridges.create, *(wanted for _, wanted in bridges.update)]
+        plugged = [*ports.create, *(wanted for _, wanted in ports.update)]
+        failures = []
+        if made or plugged:
+            refused = self._refused(made, plugged)
+            failures = [_failure(port, refused[port.name]) for port in plugged if port.name in refused]
+            failures += self._put(made, [port for port in plugged if port.name not in refused])
+        for start in range(0, len(ports.delete), DELETE_AT_ONCE):
+            failures += self._delete(ports.delete[start : start + DELETE_AT_ONCE])
+        for bridge in bridges.delete:
+            failures += self._delete([bridge])
+        return failures
+
+    def ensure_bridge(self, name: str, datapath_type: str, ports: Sequence[str] = ()) -> list[Failure]:
+        """Make a bridge as an operator would make one for a physical network, with these devices in it.
+
+        It is a plain learning switch, bears no mark, and is not ours from then on.
+        """
+
+        def build(change: Transaction) -> None:
+            if name not in change.bridges:
+                change.insert_bridge(name).datapath_type = datapath_type
+            for port in ports:
+                if port not in change.ports:
+                    change.insert_port(name, port)
+
+        error = self._replica.commit(build)
+        reasons = {} if error else self._problems()
+        elements: list[Ours] = [Bridge(name=name, datapath_type=datapath_type)]
+        elements += [SwitchPort(bridge=name, name=port) for port in ports]
+        return [_failure(e, reason) for e in elements if (reason := error or reasons.get(e.name, ""))]
+
+    def _bridges(self) -> list[Row]:
+        self._replica.synchronise()
+        return self._replica.rows("Bridge")
+
+    def _problems(self) -> dict[str, str]:
+        """Why ports cannot be used, by name; "" for those that can."""
+        return {port.name: _problem(port, port.interfaces[0]) for row in self._bridges() for port in row.ports}
+
+    def _refused(self, made: Iterable[Bridge], plugged: Sequence[SwitchPort]) -> dict[str, str]:
+        """Ports that cannot be made, and why, by name."""
+        rows = {row.name: row for row in self._bridges()}
+        foreign = {p.name: row.name for row in rows.values() for p in row.ports if MARK not in p.external_ids}
+        bridges = rows.keys() | {bridge.name for bridge in made}
+        refused: dict[str, str] = {}
+        for port in plugged:
+            if port.bridge not in bridges:
+                how = f"create it (ovs-vsctl add-br {port.bridge}) or correct bridge_mappings"
+                refused[port.name] = f"bridge {port.bridge} does not exist; {how}"
+            elif foreign.get(port.name, port.bridge) != port.bridge:
+                where = f"on bridge {foreign[port.name]} by somebody else"
+                refused[port.name] = f"a port of that name was put {where}; remove it (ovs-vsctl del-port {port.name})"
+        for port in plugged:
+            peer = dict(port.options).get("peer")
+            if peer in refused and port.name not in refused:
+                refused[port.name] = f"its peer {peer} cannot be made: {refused[peer]}"
+        return refused
+
+    def _put(self, bridges: Sequence[Bridge], ports: Sequence[SwitchPort]) -> list[Failure]:
+        replaced = [port for port in ports if self._problems().get(port.name) == REPLACED]
+        for start in range(0, len(replaced), DELETE_AT_ONCE):
+            self._delete(replaced[start : start + DELETE_AT_ONCE])
+
+        def build(change: Transaction) -> None:
+            for bridge in bridges:
+                _put_bridge(change, bridge)
+            for port in ports:
+                _put_port(change, port)
+
+        error = self._replica.commit(build)
+        self._note_devices([port.name for port in ports])
+        found = {(type(element), element.name): element for element in self.observe()}
+        failures = []
+        elements: list[Ours] = [*bridges, *ports]
+        for element in elements:
+            actual = found.get((type(element), element.name))
+            if error or actual != element:
+                failures.append(_failure(element, error or (actual and actual.error) or f"it is now: {actual}"))
+        return failures
+
+    def _note_devices(self, names: Iterable[str]) -> None:
+        """Remember which devices the ports that we made have plugged, see ``IFINDEX``."""
+        wanted = set(names)
+
+        def ports() -> list[Row]:
+            made = [row for row in self._replica.rows("Port") if row.name in wanted and _is_made(row)]
+            new = [row for row in made if row.interfaces[0].type == "" and IFINDEX not in row.external_ids]
+            return [row for row in new if not _problem(row, row.interfaces[0])]
+
+        def build(_: Transaction) -> None:
+            for row in ports():
+                row.setkey("external_ids", IFINDEX, str(row.interfaces[0].ifindex[0]))
+
+        # ovs-vswitchd writes the numbers a moment after it says that it is done.
+        if ports() and self._replica.until(lambda: all(row.interfaces[0].ifindex for row in ports())):
+            self._replica.commit(build)
+
+    def _delete(self, elements: Sequence[Ours]) -> list[Failure]:
+        reasons: dict[str, str] = {}
+
+        def build(change: Transaction) -> None:
+            reasons.clear()
+            for element in elements:
+                drop = _drop_bridge if isinstance(element, Bridge) else _drop_port
+                reasons[element.name] = drop(change, element.name)
+
+        error = self._replica.commit(build)
+        return [_failure(e, reason) for e in elements if (reason := error or reasons[e.name])]
+
+
+def _failure(element: Ours, reason: str) -> Failure:
+    return Failure(element.origin, str(element), reason)
+
+
+def _problem(port: Row, interface: Row) -> str:
+    """Why the switch cannot use an interface, or ""."""
+    if interface.error:
+        return str(interface.error[0])
+    if not interface.ofport:
+        return "ovs-vswitchd has not taken it up; its log may say why"
+    if interface.ofport[0] < 0:
+        return "ovs-vswitchd could not open it; its log says why"
+    planned = port.external_ids.get(IFINDEX)
+    return REPLACED if planned and [int(planned)] != interface.ifindex else ""
+
+
+def _is_made(row: Row) -> bool:
+    """Whether we made this port or bridge, and may delete it."""
+    return bool(row.external_ids.get(MARK) == MADE)
+
+
+def _pairs(column: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(column.items()))
+
+
+def _bridge(row: Row) -> Bridge:
+    """A bridge of ours as it is."""
+    local = [port for port in row.ports if port.name == row.name]
+    error = _problem(local[0], local[0].interfaces[0]) if local else "its local port is missing"
+    if row.fail_mode != ["secure"]:
+        error = "it forwards without flows (its fail_mode is not secure)"
+    return Bridge(name=row.name, datapath_type=row.datapath_type or "system", error=error)
+
+
+def _port(bridge: str, row: Row) -> SwitchPort:
+    """A port of ours as it is; of an adopted one only what is ours to set."""
+    interface = row.interfaces[0]
+    made = row.external_ids[MARK] != ADOPTED
+    return SwitchPort(
+        bridge=bridge,
+        name=row.name,
+        kind=interface.type if made else "",
+        tag=row.tag[0] if row.tag else None,
+        vlan_mode=row.vlan_mode[0] if row.vlan_mode else "",
+        trunks=tuple(sorted(row.trunks)),
+        options=_pairs(interface.options) if made else (),
+        external_ids=_pairs(interface.external_ids) if made else (),
+        other_config=_pairs(row.other_config),
+        error=_problem(row, interface),
+    )
+
+
+def _set(row: Row, **columns: object) -> None:
+    """Write the columns that differ; a new row has none yet."""
+    for column, value in columns.items():
+        if getattr(row, column, None) != value:
+            setattr(row, column, value)
+
+
+def _put_bridge(change: Transaction, bridge: Bridge) -> None:
+    row = change.bridges.get(bridge.name)
+    if row is None:
+        row = change.insert_bridge(bridge.name)
+        row.external_ids = {MARK: MADE}
+        row.other_config = {"mac-table-size": "50000"}
+    elif MARK not in row.external_ids:
+        row.setkey("external_ids", MARK, ADOPTED)
+    # Secure from its first moment: bridges that learn and flood before their flows are in can make a loop.
+    _set(row, datapath_type=bridge.datapath_type, fail_mode=["secure"])
+
+
+def _put_port(change: Transaction, port: SwitchPort) -> None:
+    row = change.ports.get(port.name)
+    if row is None:
+        row = change.insert_port(port.bridge, port.name)
+        row.external_ids = {MARK: MADE}
+    elif MARK not in row.external_ids:
+        # A tunnel or patch port is told whole by the plan, so a predecessor's is taken over.
+        row.setkey("external_ids", MARK, MADE if port.kind else ADOPTED)
+    change.move_port(port.name, port.bridge)
+    vlan_mode = [port.vlan_mode] if port.vlan_mode else []
+    tag = [] if port.tag is None else [port.tag]
+    _set(row, tag=tag, vlan_mode=vlan_mode, trunks=list(port.trunks), other_config=dict(port.other_config))
+    if _is_made(row):
+        ids = dict(port.external_ids)
+        _set(row.interfaces[0], type=port.kind, options=dict(port.options), external_ids=ids)
+
+
+def _drop_port(change: Transaction, name: str) -> str:
+    """Returns why it must stay, or ""."""
+    if name not in change.ports:
+        return ""
+    row = change.ports[name]
+    mark = row.external_ids.get(MARK)
+    if mark == MADE:
+        change.remove_port(name)
+    elif mark == ADOPTED:
+        row.delkey("external_ids", MARK)
+        _set(row, tag=[], vlan_mode=[], trunks=[], other_config={})
+    return ""
+
+
+def _drop_bridge(change: Transaction, name: str) -> str:
+    """Returns why it must stay, or ""."""
+    if name not in change.bridges:
+        return ""
+    row = change.bridges[name]
+    mark = row.external_ids.get(MARK)
+    others = [str(port.name) for port in row.ports if not _is_made(port) and port.name != name]
+    if mark == MADE and others:
+        return f"others have ports on it: {', '.join(sorted(others))}"
+    if mark == MADE:
+        change.remove_bridge(name)
+    elif mark == ADOPTED:
+        row.delkey("external_ids", MARK)
+    return ""
