@@ -3,7 +3,19 @@
 No I/O, no clock, no randomness: equal input gives an equal plan, whatever the order in which it came.
 """
 
-from netloom.plan import attachments, compute, dhcp, firewall, metadata, routing, switching, tunnels, vlans
+from netloom.plan import (
+    advertise,
+    attachments,
+    compute,
+    dhcp,
+    firewall,
+    metadata,
+    nat,
+    routing,
+    switching,
+    tunnels,
+    vlans,
+)
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.state import Facts, HostState
@@ -15,6 +27,8 @@ PLANNERS = (
     firewall.plan,
     tunnels.plan,
     routing.plan,
+    nat.plan,
+    advertise.plan,
     dhcp.plan,
     metadata.plan,
     compute.plan,
