@@ -1,0 +1,307 @@
+"""Processes that outlive the agent: dnsmasq, radvd, haproxy, keepalived.
+
+Each has a directory ``daemons/NAME`` below the run directory with ``record`` (what runs: process number, start
+time, arguments, digests) and ``log`` (its output). A restarted agent takes a recorded process for ours when its
+start time is the recorded one, so a reused number deceives nobody. Every process also bears the agent's mark in
+its environment; one that has it, but no record (the agent died between start and record), is ended.
+
+Planned arguments keep the process in the foreground, so that the recorded number stays its own.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from netloom.host.failures import failure
+from netloom.host.layout import Layout
+from netloom.host.namespaces import inside
+from netloom.state import Changes, Daemon, Failure
+
+_MARK = "NETLOOM_AGENT"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UMASK = 0o027
+_GRACE = 3.0
+"""Seconds from TERM to KILL."""
+_STEADY = 5.0
+"""Seconds that a process must live for its death not to count as a failed start."""
+_LONGEST_PAUSE = 30.0
+"""Seconds between the starts of a process that fails every time, at most."""
+_LOG_LIMIT = 1 << 20
+"""Bytes of a log, above which the next start begins it anew."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a restarted agent must know of a running process."""
+
+    pid: int
+    start: int
+    """Start time in clock ticks since boot, as /proc/PID/stat has it."""
+    namespace: str
+    argv: tuple[str, ...]
+    """As planned, with its placeholders."""
+    reloads: str
+    reload_signal: str
+    restarts: str
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """A process that failed right after its start."""
+
+    times: int
+    until: float
+    """Monotonic time before which it is not started again."""
+    reason: str
+
+
+@dataclass(slots=True)
+class _Running:
+    record: Record
+    descriptor: int
+    """A pidfd: it stays this process, whatever becomes of its number."""
+    child: subprocess.Popen[bytes] | None
+    """Set when this agent started it and so must reap it."""
+
+
+class Daemons:
+    """The driver of daemons."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._directory = layout.run_dir / "daemons"
+        self._running: dict[str, _Running] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        self._adopt()
+
+    def close(self) -> None:
+        """Leave the daemons alone; they go on."""
+        for running in self._running.values():
+            os.close(running.descriptor)
+        self._running.clear()
+
+    def observe(self) -> Iterator[Daemon]:
+        """The daemons that run."""
+        for name in sorted(self._running):
+            if self._gone(self._running[name], 0):
+                self._bury(name)
+            else:
+                r = self._running[name].record
+                yield Daemon(
+                    name=name,
+                    namespace=r.namespace,
+                    argv=r.argv,
+                    reloads=r.reloads,
+                    reload_signal=r.reload_signal,
+                    restarts=r.restarts,
+                )
+
+    def deaths(self) -> list[int]:
+        """File descriptors, one for each daemon that runs; readable when it has ended."""
+        return [running.descriptor for running in self._running.values()]
+
+    def retry_in(self) -> float | None:
+        """Seconds until a process that failed may be started again; None when there is none."""
+        waits = [trouble.until for name, trouble in self._troubles.items() if name not in self._running]
+        return max(0.0, min(waits) - time.monotonic()) if waits else None
+
+    # Change
+
+    def apply(self, changes: Changes[Daemon]) -> list[Failure]:
+        """Start the missing ones; tell the others what changed, or start them anew."""
+        anew = [(have, want) for have, want in changes.update if self._needs_restart(have, want)]
+        self._stop([have.name for have, _ in anew])
+        failures = []
+        for have, want in changes.update:
+            if (have, want) not in anew:
+                failures += self._attempt(self._reload, want)
+        for daemon in [*changes.create, *(want for _, want in anew)]:
+            failures += self._attempt(self._start, daemon)
+        return failures
+
+    def delete(self, changes: Changes[Daemon]) -> None:
+        """End the unwanted ones, all at once; what they leave is for ``sweep``."""
+        self._stop([daemon.name for daemon in changes.delete])
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Remove what is left of daemons that are not wanted and do not run."""
+        for path in self._directory.iterdir() if self._directory.is_dir() else ():
+            if path.name not in wanted and path.name not in self._running:
+                self._troubles.pop(path.name, None)
+                shutil.rmtree(path, ignore_errors=True)
+
+    @staticmethod
+    def _attempt(action: Callable[[Daemon], None], daemon: Daemon) -> list[Failure]:
+        try:
+            action(daemon)
+        except OSError as error:
+            return [failure(daemon, error)]
+        return []
+
+    def _needs_restart(self, have: Daemon, want: Daemon) -> bool:
+        if (have.argv, have.namespace, have.restarts) != (want.argv, want.namespace, want.restarts):
+            return True
+        if have.reloads == want.reloads:
+            return False
+        return want.reload_signal == "restart" or not self._handles(have.name, want.reload_signal)
+
+    def _handles(self, name: str, signal_name: str) -> bool:
+        """Whether the process is ready for the signal: one that only just started would die of it."""
+        pid = self._running[name].record.pid
+        try:
+            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        except OSError:
+            return False
+        bit = 1 << signal.Signals[f"SIG{signal_name}"] - 1
+        return bool((int(status["SigCgt"], 16) | int(status["SigBlk"], 16)) & bit)
+
+    def _reload(self, daemon: Daemon) -> None:
+        running = self._running[daemon.name]
+        if daemon.reloads != running.record.reloads:
+            signal.pidfd_send_signal(running.descriptor, signal.Signals[f"SIG{daemon.reload_signal}"])
+        running.record = self._recorded(daemon, running.record.pid, running.record.start)
+
+    def _start(self, daemon: Daemon) -> None:
+        trouble = self._troubles.get(daemon.name)
+        if trouble and time.monotonic() < trouble.until:
+            raise OSError(0, f"{trouble.reason}; starting it again in {trouble.until - time.monotonic():.0f} s")
+        directory = self._directory / daemon.name
+        directory.mkdir(parents=True, exist_ok=True)
+        log = directory / "log"
+        if log.exists() and log.stat().st_size > _LOG_LIMIT:
+            log.unlink()
+        places = {"{state}": str(self._layout.state_dir), "{run}": str(self._layout.run_dir)}
+        argv = [_placed(argument, places) for argument in daemon.argv]
+        with inside(daemon.namespace), log.open("ab") as output:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env={"PATH": _PATH, "LANG": "C.UTF-8", _MARK: self._layout.mark},
+                start_new_session=True,
+                umask=_UMASK,
+            )
+        record = self._recorded(daemon, child.pid, _start_time(child.pid))
+        self._running[daemon.name] = _Running(record, os.pidfd_open(child.pid), child)
+
+    def _recorded(self, daemon: Daemon, pid: int, start: int) -> Record:
+        record = Record(
+            pid=pid,
+            start=start,
+            namespace=daemon.namespace,
+            argv=daemon.argv,
+            reloads=daemon.reloads,
+            reload_signal=daemon.reload_signal,
+            restarts=daemon.restarts,
+        )
+        path = self._directory / daemon.name / "record"
+        draft = path.with_name("record.new")
+        draft.write_bytes(msgspec.json.encode(record))
+        draft.replace(path)
+        return record
+
+    # The end of a process
+
+    def _stop(self, names: Iterable[str]) -> None:
+        """TERM to all, then KILL to the sessions of those that take too long."""
+        doomed = {name: self._running[name] for name in names if name in self._running}
+        for running in doomed.values():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(running.descriptor, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        for name, running in doomed.items():
+            if not self._gone(running, max(0.0, deadline - time.monotonic())):
+                _kill_session(running)
+            self._release(name)
+
+    @staticmethod
+    def _gone(running: _Running, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(running.descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def _release(self, name: str) -> int | None:
+        """Forget a process that has ended; its exit status if it is known."""
+        running = self._running.pop(name)
+        status = running.child.wait() if running.child else None
+        os.close(running.descriptor)
+        return status
+
+    def _bury(self, name: str) -> None:
+        """Note that a process died by itself, and how soon it may be started again."""
+        running = self._running[name]
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - running.record.start / os.sysconf("SC_CLK_TCK")
+        status = self._release(name)
+        if age > _STEADY:
+            self._troubles.pop(name, None)
+            return
+        times = self._troubles[name].times + 1 if name in self._troubles else 1
+        last = _last_line(self._directory / name / "log")
+        reason = f"it ended right after its start{_exit(status)}{': ' + last if last else ''}"
+        pause = min(_LONGEST_PAUSE, 2.0 ** (times - 1))
+        self._troubles[name] = _Trouble(times, time.monotonic() + pause, reason)
+
+    # What runs already
+
+    def _adopt(self) -> None:
+        """Take over what an earlier agent recorded, and end what it could not record."""
+        for path in sorted(self._directory.glob("*/record")):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                record = msgspec.json.decode(path.read_bytes(), type=Record)
+                descriptor = os.pidfd_open(record.pid)
+                if _start_time(record.pid) == record.start:
+                    self._running[path.parent.name] = _Running(record, descriptor, None)
+                else:
+                    os.close(descriptor)
+        known = {running.record.pid for running in self._running.values()}
+        mark = f"{_MARK}={self._layout.mark}".encode()
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdecimal()):
+            with contextlib.suppress(OSError):
+                leader = os.getsid(pid) == pid and pid not in known
+                if leader and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    os.kill(pid, signal.SIGTERM)
+
+
+def _placed(argument: str, places: dict[str, str]) -> str:
+    for placeholder, path in places.items():
+        argument = argument.replace(placeholder, path)
+    return argument
+
+
+def _start_time(pid: int) -> int:
+    """Clock ticks since boot (proc(5), stat field 22)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19])
+
+
+def _kill_session(running: _Running) -> None:
+    """KILL a process and its group; it still lives, so the group is its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.record.pid, signal.SIGKILL)
+    signal.pidfd_send_signal(running.descriptor, signal.SIGKILL)
+    Daemons._gone(running, _GRACE)
+
+
+def _exit(status: int | None) -> str:
+    if status is None:
+        return ""
+    return f" with status {status}" if status >= 0 else f" by signal {signal.Signals(-status).name}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 2000))
+            lines = stream.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
