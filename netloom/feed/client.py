@@ -159,7 +159,7 @@ class Stream:
     def _converse(self, server: str) -> None:
         headers = {"Authorization": f"Netloom {self._host}:{self._key}"}
         with connect(server + PATH, additional_headers=headers, max_size=None, open_timeout=5) as connection:
-            connection.send(encode(Hello(VERSION, self._roles(), self._mirror.snapshot()[1])))
+            connection.send(encode(Hello(VERSION, self._roles(), dict(self._mirror.snapshot()[1]))))
             self._reported = {}
             self._connection = connection
             LOG.info("connected", server=server)

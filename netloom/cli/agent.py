@@ -1,0 +1,39 @@
+"""``netloom agent``: the agent of one host."""
+
+import argparse
+import signal
+from typing import Any
+
+from netloom.cli import logs
+from netloom.cli.processes import claim
+from netloom.cli.settings import configuration
+from netloom.cli.terminal import Trouble, require_root
+from netloom.settings.load import host_settings
+
+PIDFILE = "agent.pid"
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    command = commands.add_parser("agent", help="run this host's agent", description=__doc__)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until a signal; what runs on the host goes on afterwards."""
+    require_root("the agent")
+    conf = configuration(arguments)
+    settings = host_settings(conf)
+    if not settings.key_file.exists():
+        raise Trouble(
+            f"this host has no key ({settings.key_file}); on a server, run: netloom host add {settings.host} > host.key"
+        )
+    logs.configure(conf.debug)
+    claim(settings.run_dir / PIDFILE)
+    from netloom.agent.loop import Agent
+
+    agent = Agent(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    agent.run()
+    return 0

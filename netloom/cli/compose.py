@@ -1,0 +1,80 @@
+"""The server put together: which parts there are, and which path leads to which."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+
+from netloom.api.app import create_app
+from netloom.api.authentication import Authenticator
+from netloom.api.keystone import KeystoneAuthenticator
+from netloom.api.policy import Policy
+from netloom.feed.protocol import Role, Status
+from netloom.feed.server import Feed, Listeners
+from netloom.rules import agents, status
+from netloom.settings.server import ServerSettings
+from netloom.standalone import cloud
+from netloom.store.database import Store, Tx
+from netloom.store.migrate import migrate
+
+
+def compose(settings: ServerSettings) -> Any:
+    """The ASGI application of this server."""
+    store = Store(settings.database)
+    migrate(store)
+    standalone = cloud.Cloud(store, settings) if settings.standalone else None
+    authenticate: Authenticator
+    if settings.keystone is not None:
+        authenticate = KeystoneAuthenticator(settings.keystone)
+    elif standalone is not None:
+        authenticate = standalone.authenticate
+    else:
+        raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
+    network = create_app(store, settings.network, authenticate, Policy(settings.policy_file))
+    feed = Feed(store, listeners(settings, standalone))
+    return _Server(network, feed, standalone)
+
+
+def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Listeners:
+    """What the rules do with what agents tell."""
+
+    def present(tx: Tx, host: str, roles: Sequence[Role]) -> None:
+        agents.heartbeat(tx, settings.network, host, [role for role in roles if role.topic != "compute"])
+        if standalone is not None:
+            standalone.present(tx, host, [role for role in roles if role.topic == "compute"])
+
+    def report(tx: Tx, host: str, statuses: Sequence[Status], gone: Collection[str]) -> None:
+        told = {entry.fragment: (entry.state, entry.version, entry.reason) for entry in statuses}
+        status.report(tx, host, told, gone)
+        if standalone is not None:
+            standalone.report(tx, host, statuses, gone)
+
+    return Listeners(present, report)
+
+
+class _Server:
+    """Dispatches by path: feed, stand-ins, and all else to the Networking API."""
+
+    def __init__(self, network: Any, feed: Feed, standalone: "cloud.Cloud | None") -> None:
+        self._network, self._feed, self._standalone = network, feed, standalone
+        self._rest = Starlette(routes=[feed.route], lifespan=self._lifespan)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        first = "/" + scope["path"].split("/", 2)[1]
+        service = self._standalone.services.get(first) if self._standalone is not None else None
+        await (service or self._network)(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        following = asyncio.create_task(self._feed.run())
+        try:
+            yield
+        finally:
+            following.cancel()
+
+

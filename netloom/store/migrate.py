@@ -1,0 +1,25 @@
+"""Bringing a database to the present schema. Migrations only add, so old and new servers run side by side."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from netloom.store.database import Store
+
+HEAD = "0001"
+"""The newest revision in ``migrations/versions``; a test compares."""
+
+
+def migrate(store: Store) -> None:
+    """Bring the database to ``HEAD``; quick when it is there already (Alembic is not even imported)."""
+    with store.engine.connect() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            if connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD:
+                return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["engine"] = store.engine
+    command.upgrade(config, HEAD)
