@@ -1,0 +1,410 @@
+"""Instances on a real bridge, with a real DHCP server and a metadata service beside them."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netloom.host.instances import Instances
+from netloom.host.layout import Layout
+from netloom.standalone.guest import build
+from netloom.state import Failure, HostState, Instance, Nic
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+RUN = uuid.uuid4().hex[:6]
+BRIDGE, SERVER = f"nlb{RUN}", f"nl-guest-{RUN}"
+USER_DATA = "#!/bin/bash\necho user data by $(whoami) > /dev/console\ndate >> /root/ran\n"
+
+METADATA = """
+import http.server, json, sys
+tree = json.loads(sys.argv[1])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        found = tree.get(self.client_address[0], {}).get(self.path)
+        body = (found or "").encode()
+        self.send_response(404 if found is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("169.254.169.254", 80), Handler).serve_forever()
+"""
+
+
+def sh(*argv: str, check: bool = True) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert not check or done.returncode == 0, f"{argv}: {done.stderr}"
+    return done.stdout
+
+
+def eventually(holds: Callable[[], object], seconds: float = 15, what: Callable[[], str] = lambda: "") -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.02)
+
+
+def guest(number: int, **changes: object) -> Instance:
+    """Instance number 1 to 9 of this run, with the address 10.77.0.1N."""
+    one = Instance(
+        id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{RUN}{number}")),
+        hostname=f"before-{number}",
+        image="any",
+        memory_mb=64,
+        vcpus=1,
+        nics=(Nic(port_id=str(number), device=f"tap{RUN}-{number}", mac=f"fa:16:3e:00:00:0{number}", mtu=1450),),
+    )
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+class Cloud:
+    """A host with a bridge, and what its instances need from their network."""
+
+    def __init__(self, home: Path) -> None:
+        self.layout = Layout(state_dir=home / "state", run_dir=home / "run", ovsdb="", ovs_rundir=home)
+        self.root = build(home / "guest")
+        self.key = home / "key"
+        sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key))
+        self.driver = Instances(self.layout, self.root)
+        self.servers: list[subprocess.Popen[bytes]] = []
+
+    def serve(self, home: Path) -> None:
+        sh("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
+        sh("ip", "netns", "add", SERVER)
+        sh("ip", "link", "add", f"nls{RUN}", "master", BRIDGE, "type", "veth", "peer", "eth0", "netns", SERVER)
+        for device in (BRIDGE, f"nls{RUN}"):
+            sh("ip", "link", "set", device, "up")
+        inside = ("ip", "-n", SERVER)
+        sh(*inside, "link", "set", "lo", "up")
+        sh(*inside, "link", "set", "eth0", "up")
+        for address in ("10.77.0.1/24", "169.254.169.254/32", "fd77::1/64"):
+            sh(*inside, "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        enter = ("ip", "netns", "exec", SERVER)
+        hosts = [f"--dhcp-host=fa:16:3e:00:00:0{n},10.77.0.1{n}" for n in range(1, 10)]
+        self._start(
+            *enter, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--interface=eth0", "--bind-dynamic",
+            "--no-hosts", "--no-resolv", f"--dhcp-leasefile={home}/leases", f"--pid-file={home}/dnsmasq.pid",
+            "--dhcp-range=10.77.0.2,static,255.255.255.0", "--dhcp-option=option:router,10.77.0.1", *hosts,
+            "--dhcp-option=121,169.254.169.254/32,10.77.0.1,10.99.0.0/16,10.77.0.2,0.0.0.0/0,10.77.0.1",
+            "--dhcp-option-force=26,1400", "--enable-ra", "--dhcp-range=fd77::,ra-only", "--user=root",
+            "--address=/elsewhere.example/10.77.0.1", "--domain=example",
+        )  # fmt: skip
+        self._start(*enter, sys.executable, "-c", METADATA, json.dumps(self._metadata()))
+
+    def _metadata(self) -> dict[str, dict[str, str]]:
+        tree = {}
+        for number in range(1, 10):
+            about = {
+                "meta": {"hostname": "trap", "name": 'quo"te'},
+                "uuid": guest(number).id,
+                "hostname": f"guest-{number}.example",
+                "public_keys": {"my key": self.key.with_suffix(".pub").read_text()},
+            }
+            tree[f"10.77.0.1{number}"] = {"/openstack/latest/meta_data.json": json.dumps(about)}
+        vendor = {"cloud-init": {"system_info": {"default_user": {"name": "ubuntu", "lock_passwd": True}}}}
+        tree["10.77.0.11"] |= {"/openstack/latest/vendor_data.json": json.dumps(vendor)}
+        tree["10.77.0.11"] |= {"/openstack/latest/user_data": USER_DATA}
+        return tree
+
+    def _start(self, *argv: str) -> None:
+        self.servers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
+
+    def close(self) -> None:
+        self.apply()
+        for server in self.servers:
+            server.kill()
+            server.wait()
+        sh("ip", "netns", "delete", SERVER, check=False)
+        sh("ip", "link", "delete", BRIDGE, check=False)
+
+    def apply(self, *wanted: Instance) -> list[Failure]:
+        """What an agent does: observe, prepare, plug what is new into the switch, start."""
+        changes = HostState(wanted).changes(Instance, HostState(self.driver.observe()))
+        failures = self.driver.prepare(changes)
+        for nic in (nic for one in wanted if one.running for nic in one.nics):
+            sh("ip", "link", "set", nic.device, "master", BRIDGE, check=False)
+        return failures + self.driver.start()
+
+    def changes(self, *wanted: Instance) -> bool:
+        return bool(HostState(wanted).changes(Instance, HostState(self.driver.observe())))
+
+    def boot(self, *wanted: Instance) -> None:
+        """Apply, and wait for the login line of each."""
+        before = {one.id: self.logins(one) for one in wanted}
+        assert self.apply(*wanted) == []
+        assert not self.changes(*wanted)
+        for one in wanted:
+            eventually(lambda one=one: self.logins(one) > before[one.id], what=lambda one=one: self.console(one))
+
+    def console(self, one: Instance) -> str:
+        return self.driver.console_log(one.id)
+
+    def logins(self, one: Instance) -> int:
+        return self.console(one).count(" login:")
+
+    def pid(self, one: Instance) -> int:
+        record = json.loads((self.layout.state_dir / "instances" / one.id / "record").read_bytes())
+        return int(record["process"]["pid"])
+
+    def run(self, one: Instance, script: str) -> str:
+        """Output of a shell script inside an instance, as ``netloom exec`` gives it."""
+        code = (
+            "import sys; from pathlib import Path; from netloom.host.instances import Instances; "
+            "from netloom.host.layout import Layout; state, one, script = sys.argv[1:]; p = Path(state); "
+            "sys.exit(Instances(Layout(p, p, '', p), p).exec_in(one, ['sh', '-c', script]))"
+        )
+        argv = [sys.executable, "-c", code, str(self.layout.state_dir), one.id, script]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30).stdout
+
+    def ssh(self, login: str, *command: str) -> subprocess.CompletedProcess[str]:
+        options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR"
+        argv = ["ip", "netns", "exec", SERVER, "ssh", *options.split(), "-i", str(self.key), login, *command]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    home = tmp_path_factory.mktemp("cloud")
+    cloud = Cloud(home)
+    try:
+        cloud.serve(home)
+        yield cloud
+    finally:
+        cloud.close()
+
+
+@pytest.fixture(autouse=True)
+def _clean(cloud: Cloud) -> Iterator[None]:
+    yield
+    cloud.apply()
+
+
+def test_two_guests_get_what_their_network_tells(cloud: Cloud) -> None:
+    one, two = guest(1), guest(2)
+    cloud.boot(one, two)
+    assert "guest-1 login:" in cloud.console(one)
+    shown = cloud.run(one, "hostname; cat /etc/resolv.conf; ip -4 addr show eth0; ip route; ip link show eth0")
+    assert shown.startswith("guest-1\nsearch example\nnameserver 10.77.0.1\n")
+    assert "inet 10.77.0.11/24" in shown
+    assert "default via 10.77.0.1" in shown
+    assert "10.99.0.0/16 via 10.77.0.2" in shown
+    assert "mtu 1400" in shown
+    assert "fa:16:3e:00:00:01" in shown
+    assert "0% packet loss" in cloud.run(one, "ping -c 1 -W 2 10.77.0.12")
+    assert "10.77.0.1" in cloud.run(one, "nslookup elsewhere.example && ping -c 1 -W 2 elsewhere.example")
+    eventually(lambda: "fd77::f816:3eff:fe00:1/64" in cloud.run(one, "ip -6 addr show eth0"))
+    assert "0% packet loss" in cloud.run(one, "ping -6 -c 1 -W 2 fd77::1")
+
+
+def test_key_and_user_data_come_from_metadata(cloud: Cloud) -> None:
+    one, two = guest(1), guest(2)
+    cloud.boot(one, two)
+    who = cloud.ssh("ubuntu@10.77.0.11", "id; sudo id; sudo -n cat '/etc/hostname'; ping -c 1 -W 2 10.77.0.12")
+    assert who.returncode == 0, who.stderr
+    assert who.stdout.startswith("uid=1000(ubuntu) gid=1000(ubuntu)")
+    assert "\nuid=0(root)" in who.stdout
+    assert "\nguest-1\n" in who.stdout
+    assert "0% packet loss" in who.stdout
+    assert cloud.ssh("root@10.77.0.11", "id -u").stdout == "0\n"
+    assert cloud.ssh("cloud-user@10.77.0.12", "exit 3").returncode == 3
+    assert cloud.ssh("ubuntu@10.77.0.12", "true").returncode == 255
+    eventually(lambda: "user data by root" in cloud.console(one), what=lambda: cloud.console(one))
+    assert (
+        json.loads(cloud.run(one, "curl -s http://169.254.169.254/openstack/latest/meta_data.json"))["uuid"] == one.id
+    )
+
+
+def test_guest_sees_and_reaches_nothing_of_the_host(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    assert "work" not in cloud.run(one, "ls /").split()
+    mounts = cloud.run(one, "cut -d' ' -f2,3 /proc/mounts").splitlines()
+    assert not [mount for mount in mounts if mount.endswith(("ext4", "xfs", "btrfs"))]
+    numbers = cloud.run(one, "cd /proc; echo [0-9]*").split()
+    assert 4 <= len(numbers) < 20
+    open_files = cloud.run(one, "ls -l /proc/1/fd")
+    assert str(cloud.root) not in open_files
+    attempts = (
+        "mknod /tmp/disk b 254 0", "mount -t devtmpfs none /mnt", "echo b > /proc/sysrq-trigger", "head -c1 /proc/kcore",
+        "date -s 2000-01-01", "echo x > /proc/sys/kernel/core_pattern", "dmesg", "cat /proc/1/root/../etc/fstab",
+    )  # fmt: skip
+    for attempt in attempts:
+        assert cloud.run(one, f"({attempt}) >/dev/null 2>&1 && echo done") == "", attempt
+    if (group := Path(f"/sys/fs/cgroup/memory/netloom/{one.id}")).exists():
+        assert (group / "memory.limit_in_bytes").read_text().strip() == str(64 << 20)
+        assert str(cloud.pid(one)) in (group / "cgroup.procs").read_text().split()
+    console = cloud.layout.state_dir / "instances" / one.id / "console.log"
+    assert console.stat().st_mode & 0o077 == 0
+
+
+def test_exec_passes_streams_and_status(cloud: Cloud, capfd: pytest.CaptureFixture[str]) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    assert cloud.driver.exec_in(one.id, ["sh", "-c", "echo out; echo err >&2; exit 7"]) == 7
+    assert cloud.driver.exec_in(one.id, ["sh", "-c", "kill -9 $$"]) == 128 + 9
+    assert cloud.driver.exec_in(one.id, ["tty", "-s"]) == 1
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("out\n", "err\n")
+    with pytest.raises(ProcessLookupError, match="does not run"):
+        cloud.driver.exec_in("nobody", ["true"])
+
+
+def test_restarted_agent_finds_its_instances(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    pid = cloud.pid(one)
+    cloud.driver = Instances(cloud.layout, cloud.root)
+    assert not cloud.changes(one)
+    assert cloud.apply(one) == []
+    assert cloud.pid(one) == pid
+    os.kill(pid, 0)
+
+
+def test_agent_that_dies_before_the_start_leaves_nothing_running(cloud: Cloud) -> None:
+    one = guest(1)
+    pid = os.fork()
+    if pid == 0:  # an agent that prepares and dies
+        Instances(cloud.layout, cloud.root).prepare(HostState([one]).changes(Instance, HostState()))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    eventually(lambda: not next(cloud.driver.observe()).running)
+    cloud.boot(one)
+
+
+def test_reboot_stop_and_start_keep_the_files(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    eventually(lambda: cloud.run(one, "cat /root/ran").count("\n") == 1)
+    first = cloud.pid(one)
+    cloud.run(one, "echo kept > /root/note; rm -r /etc/profile /var/log; mkdir /var/log; touch /tmp/gone")
+    cloud.boot(again := replace(one, boot=1))
+    assert cloud.pid(one) != first
+    assert "netloom: power off" in cloud.console(one)
+    assert cloud.run(one, "cat /root/note; ls /etc/profile /tmp/gone /var/log/* 2>/dev/null") == "kept\n"
+    stopped = replace(again, running=False)
+    assert cloud.apply(stopped) == []
+    assert not cloud.changes(stopped)
+    assert not Path("/sys/class/net", one.nics[0].device).exists()
+    cloud.boot(again)
+    assert cloud.run(one, "cat /root/note; wc -l < /root/ran") == "kept\n1\n"
+
+
+def test_cards_come_and_go(cloud: Cloud) -> None:
+    one = guest(1)
+    second = guest(3).nics[0]
+    cloud.boot(one)
+    pid = cloud.pid(one)
+    both = replace(one, nics=(*one.nics, second))
+    assert cloud.apply(both) == []
+    assert not cloud.changes(both)
+    eventually(lambda: "inet 10.77.0.13/24" in cloud.run(one, "ip addr show eth1"), what=lambda: cloud.console(one))
+    assert cloud.run(one, "ip route get 10.99.1.1").split()[4] == "eth0"
+    two = guest(2, nics=(*guest(2).nics, second))
+    cloud.boot(one, two)
+    assert "eth1" not in cloud.run(one, "ip link")
+    assert "fa:16:3e:00:00:03" in cloud.run(two, "ip link show eth1")
+    eventually(lambda: cloud.run(one, "pgrep_() { ps | grep -c '[u]dhcpc'; }; pgrep_") == "1\n")
+    assert cloud.pid(one) == pid
+
+
+def test_death_is_noticed_and_repaired(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    assert len(cloud.driver.deaths()) == 1
+    assert select.select(cloud.driver.deaths(), [], [], 0)[0] == []
+    os.kill(cloud.pid(one), signal.SIGKILL)
+    assert select.select(cloud.driver.deaths(), [], [], 5)[0] == cloud.driver.deaths()
+    eventually(lambda: not next(cloud.driver.observe()).running)
+    assert cloud.driver.deaths() == []
+    cloud.boot(one)
+
+
+def test_device_of_somebody_else_is_left_alone(cloud: Cloud) -> None:
+    one = guest(1)
+    sh("ip", "link", "add", one.nics[0].device, "type", "dummy")
+    try:
+        (failure,) = cloud.apply(one)
+        assert "not ours" in failure.reason
+        assert "alias" not in sh("ip", "link", "show", one.nics[0].device)
+        eventually(lambda: not next(cloud.driver.observe()).running)
+    finally:
+        sh("ip", "link", "delete", one.nics[0].device)
+    cloud.boot(one)
+
+
+def test_broken_record_is_repaired_or_swept(cloud: Cloud) -> None:
+    one, two = guest(1, running=False), guest(2, running=False)
+    assert cloud.apply(one, two) == []
+    for each in (one, two):
+        (cloud.layout.state_dir / "instances" / each.id / "record").write_bytes(b"")
+    assert cloud.apply(one) == []
+    assert not cloud.changes(one)
+    assert os.listdir(cloud.layout.state_dir / "instances") == [one.id]
+
+
+def test_delete_leaves_nothing(cloud: Cloud) -> None:
+    mounts = Path("/proc/self/mounts").read_text()
+    one = guest(1)
+    cloud.boot(one)
+    pid = cloud.pid(one)
+    cloud.run(one, "d=/root; for i in $(seq 300); do d=$d/deep; mkdir $d; done")
+    assert cloud.apply() == []
+    assert not Path(f"/proc/{pid}/ns").exists()
+    assert Path("/proc/self/mounts").read_text() == mounts
+    assert not Path("/sys/class/net", one.nics[0].device).exists()
+    assert not (cloud.layout.state_dir / "instances").exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/netloom/{one.id}"))
+    assert list(cloud.driver.observe()) == []
+
+
+def test_offload_is_off_and_ipv6_of_the_host_end_too(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    device = one.nics[0].device
+    assert Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").read_text() == "1\n"
+    code = "from netloom.host.veths import transmit_checksum_offload as t; print(t('eth0'))"
+    enter = ["nsenter", "-t", str(cloud.pid(one)), "-n", sys.executable, "-c", code]
+    assert sh(*enter) == "False\n"
+    assert socket.if_nametoindex(device)
+
+
+def test_copy_where_no_overlay_can_be(cloud: Cloud, tmp_path: Path) -> None:
+    """A state directory that is itself on an overlay, as in a container."""
+    for name in ("lower", "upper", "work", "state"):
+        (tmp_path / name).mkdir()
+    places = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    sh("mount", "-t", "overlay", "-o", places, "overlay", str(tmp_path / "state"))
+    usual = cloud.layout, cloud.driver
+    try:
+        cloud.layout = replace(cloud.layout, state_dir=tmp_path / "state")
+        cloud.driver = Instances(cloud.layout, cloud.root)
+        cloud.boot(guest(1))
+        assert cloud.run(guest(1), "id -u; stat -c %a /bin/busybox") == "0\n4755\n"
+        assert cloud.apply() == []
+    finally:
+        cloud.layout, cloud.driver = usual
+        sh("umount", str(tmp_path / "state"))
+
+
+def test_build_is_repeatable(cloud: Cloud, tmp_path: Path) -> None:
+    began = time.monotonic()
+    tree = build(tmp_path)
+    assert time.monotonic() - began < 2
+    stamp = tree.stat().st_mtime_ns
+    assert build(tmp_path) == tree
+    assert tree.stat().st_mtime_ns == stamp
+    assert tree.name == cloud.root.name
+    assert sh("diff", "-r", "--no-dereference", str(tree), str(cloud.root)) == ""
+    shutil.rmtree(tree)
