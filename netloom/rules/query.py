@@ -1,6 +1,6 @@
 """From a request's filters, sorts and page to rows: one statement, or two when a marker is given."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
@@ -12,6 +12,7 @@ from netloom.model.errors import NotFound
 from netloom.model.fields import Resource
 from netloom.rules.context import Context
 from netloom.rules.visibility import Condition, shared, visible
+from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.base import METADATA
 from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS
@@ -56,15 +57,6 @@ def missing(resource: Resource, object_id: str) -> NotFound:
 def table_of(resource: Resource) -> sa.Table:
     """The table that holds a resource."""
     return METADATA.tables[resource.plural]
-
-
-def among(tx: Tx, column: Condition, ids: Iterable[str]) -> Condition:
-    """``column`` is one of ``ids``: one parameter, so that the statement is the same for any number of them."""
-    values = list(ids)
-    if tx.postgresql:
-        return column == sa.any_(sa.bindparam(None, values, sa.ARRAY(sa.Text)))
-    parts = sa.func.json_each(sa.bindparam(None, values, sa.JSON)).table_valued("value")
-    return column.in_(sa.select(parts.c.value))
 
 
 def expressions(tx: Tx, context: Context, resource: Resource) -> dict[str, Condition]:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
 from netloom.rules.context import Context
-from netloom.rules.query import Query, Row, among, missing, select_rows, table_of
+from netloom.rules.query import Query, Row, missing, select_rows, table_of
+from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import (
     AGENTS,
@@ -54,13 +55,17 @@ def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update
     return next(iter(_assemble(tx, context, resource, rows, query)), None)
 
 
-def by_ids(tx: Tx, context: Context, resource: Resource, ids: Sequence[str], lock: bool = False) -> list[View]:
-    """The objects of these ids in their order, visible to the caller or not; absent ones are left out.
+def by_ids(
+    tx: Tx, context: Context, resource: Resource, ids: Sequence[str], *, lock: bool = False, scoped: bool = False,
+    fields: frozenset[str] | None = None,
+) -> list[View]:  # fmt: skip
+    """The objects of these ids in their order; absent ones are left out.
 
-    For the rules, which must see what the caller may not. ``lock`` as in ``get``.
+    The rules must see also what the caller may not; ``scoped`` leaves that out. ``lock`` as in ``get``, ``fields``
+    as in ``Query``.
     """
-    query = Query()
-    rows = select_rows(tx, context, resource, query, among_ids=ids, lock=lock, scoped=False)
+    query = Query(fields=fields)
+    rows = select_rows(tx, context, resource, query, among_ids=ids, lock=lock, scoped=scoped)
     views = {view["id"]: view for view in _assemble(tx, context, resource, rows, query)}
     return [views[object_id] for object_id in ids if object_id in views]
 

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.fields import Resource
-from netloom.rules.query import among, table_of
+from netloom.rules.query import table_of
+from netloom.store.among import among
 from netloom.store.database import Tx
 
 

@@ -12,6 +12,10 @@ from netloom.model.subnets import SUBNET, SUBNETPOOL
 from netloom.store.tables.base import KEY, METADATA, resource_table
 
 NETWORKS = resource_table(NETWORK, sa.Index(None, "project_id"))
+sa.Index(
+    "uq_networks_is_default", NETWORKS.c.is_default, unique=True,
+    sqlite_where=NETWORKS.c.is_default.is_(True), postgresql_where=NETWORKS.c.is_default.is_(True),
+)  # fmt: skip
 SUBNETPOOLS = resource_table(SUBNETPOOL, sa.Index(None, "project_id"))
 SUBNETS = resource_table(
     SUBNET,
@@ -94,7 +98,10 @@ SEGMENT_ALLOCATIONS = sa.Table(
     sa.Column("network_type", sa.String(32), primary_key=True),
     sa.Column("physical_network", sa.String(64), primary_key=True, doc="Empty for tunnels."),
     sa.Column("segmentation_id", sa.BigInteger, primary_key=True, doc="0 for flat networks."),
-    sa.Column("network_id", KEY, sa.ForeignKey("networks.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("network_id", KEY, nullable=False, index=True),
+    sa.ForeignKeyConstraint(  # deferred: a segment is taken before its network's row can name it
+        ["network_id"], ["networks.id"], ondelete="CASCADE", deferrable=True, initially="DEFERRED"
+    ),
 )
 QUOTAS = sa.Table(
     "quotas",
