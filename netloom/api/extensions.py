@@ -1,0 +1,36 @@
+"""``/extensions``: what this server offers beyond the core, as clients look it up."""
+
+from typing import Any
+
+from netloom.api.http import Answer, answer_json
+from netloom.model.errors import HTTPNotFound
+from netloom.model.extensions import EXTENSIONS, Extension
+
+
+class ExtensionNotFound(HTTPNotFound):
+    """No extension has this alias."""
+
+    message = "Extension with alias {alias} does not exist"
+
+
+def list_extensions() -> Answer:
+    """All extensions."""
+    return answer_json(200, {"extensions": [_view(item) for item in EXTENSIONS]})
+
+
+def show_extension(alias: str) -> Answer:
+    """One extension. Raises ``ExtensionNotFound``."""
+    for item in EXTENSIONS:
+        if item.alias == alias:
+            return answer_json(200, {"extension": _view(item)})
+    raise ExtensionNotFound(alias=alias)
+
+
+def _view(item: Extension) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "alias": item.alias,
+        "description": item.description,
+        "updated": item.updated,
+        "links": [],
+    }

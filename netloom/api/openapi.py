@@ -1,0 +1,177 @@
+"""The OpenAPI 3.1 document, from the declarations; served at ``/openapi.json``, and as a page at ``/docs``."""
+
+from functools import cache
+from typing import Any
+
+from netloom import __doc__ as product
+from netloom.api.http import Answer, Request, answer_json
+from netloom.api.reference import page
+from netloom.api.resources import FAMILIES, Family
+from netloom.model.extensions import EXTENSIONS
+from netloom.model.fields import REQUIRED, Field, Resource
+
+Schema = dict[str, Any]
+ERROR = {"$ref": "#/components/responses/error"}
+ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+PAGING = {
+    "fields": "Attributes to show; may be repeated.",
+    "sort_key": "Attribute to sort by; may be repeated, each with a sort_dir.",
+    "sort_dir": "asc or desc.",
+    "limit": "Most objects in the answer.",
+    "marker": "Id after which the page begins.",
+    "page_reverse": "True: the page before the marker.",
+}
+TAG_FILTERS = ("tags-any", "not-tags", "not-tags-any")
+
+
+def document_answer(request: Request) -> Answer:
+    """The document, with the address by which the client reached us."""
+    return answer_json(200, document() | {"servers": [{"url": f"{request.base_url}/v2.0"}]})
+
+
+def page_answer() -> Answer:
+    """The page to read."""
+    return Answer(200, page(document()).encode(), "text/html; charset=utf-8")
+
+
+@cache
+def document() -> Schema:
+    """The whole document but the server's address."""
+    paths: dict[str, Schema] = {}
+    for family in FAMILIES:
+        paths |= _paths(family)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Networking API", "version": "2.0", "description": (product or "").strip()},
+        "paths": paths,
+        "components": _components(),
+        "security": [{"token": []}],
+        "x-extensions": [{"alias": item.alias, "description": item.description} for item in EXTENSIONS],
+    }
+
+
+def _components() -> Schema:
+    schemas: dict[str, Schema] = {}
+    for family in FAMILIES:
+        schemas |= _schemas(family.resource)
+    error = {
+        "type": "object",
+        "required": ["NeutronError"],
+        "properties": {
+            "NeutronError": {
+                "type": "object",
+                "required": ["type", "message", "detail"],
+                "properties": {name: {"type": "string"} for name in ("type", "message", "detail")},
+            }
+        },
+    }
+    content = {"application/json": {"schema": error}, "text/plain": {"schema": {"type": "string"}}}
+    return {
+        "schemas": schemas,
+        "responses": {"error": {"description": "The request was refused.", "content": content}},
+        "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
+    }
+
+
+def _schemas(resource: Resource) -> dict[str, Schema]:
+    made = [item for item in resource.fields if item.has("C")]
+    required = [item.name for item in made if item.default is REQUIRED]
+    schemas = {resource.name: _object([item for item in resource.fields if item.has("V")], [])}
+    if "create" in resource.verbs:
+        schemas[f"{resource.name}_create"] = _object(made, required)
+    if "update" in resource.verbs:
+        schemas[f"{resource.name}_update"] = _object([item for item in resource.fields if item.has("U")], [])
+    return schemas
+
+
+def _object(fields: list[Field], required: list[str]) -> Schema:
+    return {"type": "object", "properties": {item.name: _property(item) for item in fields}, "required": required}
+
+
+def _property(item: Field) -> Schema:
+    schema = item.kind.schema()
+    notes = [item.doc, f"Extension {item.extension}." if item.extension else ""]
+    text = " ".join(note for note in notes if note)
+    return schema | ({"description": text} if text else {})
+
+
+def _paths(family: Family) -> dict[str, Schema]:
+    resource = family.resource
+    name, plural, label = resource.name, resource.plural, (resource.label or resource.name)
+    collection: Schema = {}
+    member: Schema = {"parameters": [ID]}
+    verbs = resource.verbs
+    if "list" in verbs:
+        collection["get"] = _operation(f"list_{plural}", f"List: {label}", 200, _listed(resource))
+        collection["get"]["parameters"] = _list_parameters(resource)
+    if "create" in verbs:
+        collection["post"] = _operation(f"create_{name}", f"Create: {label}", 201, _reference(resource, name))
+        collection["post"]["requestBody"] = _body(_wrapped(name, f"{name}_create"))
+    if "show" in verbs:
+        member["get"] = _operation(f"show_{name}", f"Show: {label}", 200, _reference(resource, name))
+    if "update" in verbs:
+        member["put"] = _operation(f"update_{name}", f"Update: {label}", 200, _reference(resource, name))
+        member["put"]["requestBody"] = _body(_wrapped(name, f"{name}_update"))
+    if "delete" in verbs:
+        member["delete"] = _operation(f"delete_{name}", f"Delete: {label}", 204, None)
+    paths = {f"/{resource.collection}": collection}
+    if len(member) > 1:
+        paths[f"/{resource.collection}/{{id}}"] = member
+    for action in family.actions:
+        operation = _operation(action, action.replace("_", " ").capitalize(), 200, {"type": "object"})
+        operation["requestBody"] = _body({"type": "object"})
+        paths[f"/{resource.collection}/{{id}}/{action}"] = {"parameters": [ID], "put": operation}
+    if resource.tagged:
+        paths |= _tag_paths(resource)
+    return paths
+
+
+def _tag_paths(resource: Resource) -> dict[str, Schema]:
+    name = resource.name
+    tags = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 255}, "uniqueItems": True}
+    body = {"type": "object", "properties": {"tags": tags}, "required": ["tags"]}
+    every: Schema = {"parameters": [ID]}
+    every["get"] = _operation(f"list_{name}_tags", "List its tags", 200, body)
+    every["put"] = _operation(f"replace_{name}_tags", "Replace its tags", 200, body) | {"requestBody": _body(body)}
+    every["post"] = _operation(f"add_{name}_tags", "Add tags", 200, body) | {"requestBody": _body(body)}
+    every["delete"] = _operation(f"delete_{name}_tags", "Remove all its tags", 204, None)
+    one: Schema = {"parameters": [ID, ID | {"name": "tag"}]}
+    one["get"] = _operation(f"check_{name}_tag", "Whether it has a tag", 204, None)
+    one["put"] = _operation(f"add_{name}_tag", "Add a tag", 201, {"type": "null"})
+    one["delete"] = _operation(f"delete_{name}_tag", "Remove a tag", 204, None)
+    path = f"/{resource.collection}/{{id}}/tags"
+    return {path: every, f"{path}/{{tag}}": one}
+
+
+def _operation(operation_id: str, summary: str, status: int, schema: Schema | None) -> Schema:
+    success: Schema = {"description": "Success."}
+    if schema is not None:
+        success["content"] = {"application/json": {"schema": schema}}
+    return {"operationId": operation_id, "summary": summary, "responses": {str(status): success, "default": ERROR}}
+
+
+def _body(schema: Schema) -> Schema:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _wrapped(name: str, schema: str) -> Schema:
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"type": "object", "properties": {name: reference}, "required": [name]}
+
+
+def _reference(resource: Resource, name: str) -> Schema:
+    return _wrapped(name, resource.name)
+
+
+def _listed(resource: Resource) -> Schema:
+    items = {"type": "array", "items": {"$ref": f"#/components/schemas/{resource.name}"}}
+    return {"type": "object", "properties": {resource.plural: items}, "required": [resource.plural]}
+
+
+def _list_parameters(resource: Resource) -> list[Schema]:
+    text = {"type": "array", "items": {"type": "string"}}
+    filters = {item.name: item.doc or "Filter." for item in resource.fields if item.has("F")}
+    filters |= {name: "Filter by tags." for name in TAG_FILTERS if resource.tagged}
+    return [
+        {"name": name, "in": "query", "description": doc, "schema": text} for name, doc in (filters | PAGING).items()
+    ]

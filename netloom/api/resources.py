@@ -1,0 +1,82 @@
+"""Which rules answer for which resource."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netloom.api.transactions import write
+from netloom.model.fields import Resource
+from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
+from netloom.model.sharing import RBAC_POLICY
+from netloom.rules import address_groups, rbac_policies, reading, security_group_rules, security_groups
+from netloom.rules.context import Context
+from netloom.rules.query import Query, select_rows
+from netloom.store.database import Store, Tx
+
+View = dict[str, Any]
+Create = Callable[[Tx, Context, list[View]], list[View]]
+Update = Callable[[Tx, Context, View, View], View]
+Delete = Callable[[Tx, Context, View], None]
+Action = Callable[[Tx, Context, View, View], Mapping[str, Any]]
+Find = Callable[[Tx, Context, Resource, Query], list[View]]
+Get = Callable[..., View | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A resource and the rules behind its verbs; None for a verb that it does not have."""
+
+    resource: Resource
+    create: Create | None = None
+    update: Update | None = None
+    delete: Delete | None = None
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    find: Find = reading.find
+    get: Get = reading.get
+    ensure: Callable[[Store, Context], None] | None = None
+    """Makes what must be there before a list."""
+
+
+def ensure_default_group(store: Store, context: Context) -> None:
+    """A project's default group is there as soon as its groups are looked at."""
+    if not context.project_id:
+        return
+    query = Query(filters={"project_id": [context.project_id], "name": [security_groups.DEFAULT]}, limit=1)
+    with store.read() as tx:
+        known = select_rows(tx, context, SECURITY_GROUP, query)
+    if not known:
+        write(store, lambda tx: security_groups.ensure_default(tx, context, [context.project_id]))
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        SECURITY_GROUP,
+        create=security_groups.create,
+        update=security_groups.update,
+        delete=security_groups.delete,
+        ensure=ensure_default_group,
+    ),
+    Family(
+        SECURITY_GROUP_RULE,
+        create=security_group_rules.create,
+        update=security_group_rules.update,
+        delete=security_group_rules.delete,
+    ),
+    Family(
+        ADDRESS_GROUP,
+        create=address_groups.create,
+        update=address_groups.update,
+        delete=address_groups.delete,
+        actions={
+            "add_addresses": address_groups.add_addresses,
+            "remove_addresses": address_groups.remove_addresses,
+        },
+    ),
+    Family(
+        RBAC_POLICY, create=rbac_policies.create, update=rbac_policies.update, delete=rbac_policies.delete
+    ),
+)
+
+BY_COLLECTION: Mapping[str, Family] = {
+    family.resource.collection.replace("_", "-"): family for family in FAMILIES
+}

@@ -1,0 +1,126 @@
+"""The way of a request: who asks, what is asked, and who answers."""
+
+import structlog
+
+from netloom.api import discovery, extensions, handlers, openapi, quotas, tags
+from netloom.api.access import Access
+from netloom.api.authentication import Authenticator, identify
+from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
+from netloom.api.handlers import Call
+from netloom.api.http import Answer, Request
+from netloom.api.policy import Policy
+from netloom.api.resources import BY_COLLECTION, Family
+from netloom.api.routing import collection_key, segments_of, verbs
+from netloom.model.errors import ApiError, HTTPNotFound
+from netloom.rules.context import Context
+from netloom.settings.network import NetworkSettings
+from netloom.store.database import Store
+
+LOG = structlog.get_logger()
+
+
+class Service:
+    """The Networking API over one store. Called from several threads at once."""
+
+    def __init__(self, store: Store, settings: NetworkSettings, authenticate: Authenticator, policy: Policy) -> None:
+        self._store = store
+        self._settings = settings
+        self._authenticate = authenticate
+        self._policy = policy
+
+    def __call__(self, request: Request) -> Answer:
+        """The answer to a request; every failure is one, too."""
+        try:
+            return self._answer(request)
+        except ApiError as error:
+            return error_answer(error)
+        except Exception:
+            LOG.exception("request failed", method=request.method, path=request.path, request_id=request.id)
+            return error_answer(HTTPInternalServerError())
+
+    def _answer(self, request: Request) -> Answer:
+        public = self._public(request)
+        if public is not None:
+            return public
+        call = self._call(request)
+        segments = segments_of(request.path)
+        _check_acceptable(request)
+        if not segments:
+            return verbs(request, GET=lambda: discovery.entry(request))
+        key, rest = collection_key(segments[0]), segments[1:]
+        if key == "extensions":
+            return _extensions(request, rest)
+        if key == "quotas":
+            return quotas.answer(call, rest)
+        if key not in BY_COLLECTION:
+            raise HTTPNotFound
+        return _resource(call, BY_COLLECTION[key], rest)
+
+    def _public(self, request: Request) -> Answer | None:
+        """The answer to what needs no token."""
+        path = request.path.rstrip("/")
+        if path == "":
+            return verbs(request, GET=lambda: discovery.versions(request))
+        if path == "/healthcheck":
+            return verbs(request, GET=lambda: discovery.healthcheck(self._store))
+        if path == "/openapi.json":
+            return verbs(request, GET=lambda: openapi.document_answer(request))
+        if path == "/docs":
+            return verbs(request, GET=openapi.page_answer)
+        return None
+
+    def _call(self, request: Request) -> Call:
+        identity = identify(self._authenticate, request)
+        access = Access(self._policy.rules(), identity.credentials())
+        context = Context(
+            user_id=identity.user_id,
+            project_id=identity.project_id,
+            roles=identity.roles,
+            is_admin=access.decide("context_is_admin") is True,
+            user_name=identity.user_name,
+            project_name=identity.project_name,
+            service_roles=identity.service_roles,
+            request_id=request.id,
+            settings=self._settings,
+        )
+        return Call(request, context, access, self._store)
+
+
+def _extensions(request: Request, rest: tuple[str, ...]) -> Answer:
+    if not rest:
+        return verbs(request, GET=extensions.list_extensions)
+    if len(rest) == 1:
+        return verbs(request, GET=lambda: extensions.show_extension(rest[0]))
+    raise HTTPNotFound
+
+
+def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
+    """A collection, a member, its tags, or one of its actions."""
+    offered = family.resource.verbs
+    match rest:
+        case ():
+            answers = {"GET": ("list", lambda: handlers.list_all(call, family))}
+            answers["POST"] = ("create", lambda: handlers.create(call, family))
+        case (object_id,):
+            answers = {"GET": ("show", lambda: handlers.show(call, family, object_id))}
+            answers["PUT"] = ("update", lambda: handlers.update(call, family, object_id))
+            answers["DELETE"] = ("delete", lambda: handlers.delete(call, family, object_id))
+        case (object_id, "tags") if family.resource.tagged:
+            return tags.answer_all(call, family, object_id)
+        case (object_id, "tags", tag) if family.resource.tagged:
+            return tags.answer_one(call, family, object_id, tag)
+        case (object_id, name) if (action := name.replace("-", "_")) in family.actions:
+            return verbs(call.request, PUT=lambda: handlers.act(call, family, object_id, action))
+        case _:
+            raise HTTPNotFound
+    return verbs(call.request, **{method: answer for method, (verb, answer) in answers.items() if verb in offered})
+
+
+def _check_acceptable(request: Request) -> None:
+    """Refuse clients that do not take JSON. (RFC 9110, 12.5.1; weights do not matter with one format.)"""
+    accept = request.headers.get("accept")
+    if not accept:
+        return
+    accepted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    if accepted.isdisjoint({"*/*", "application/*", "application/json"}):
+        raise HTTPNotAcceptable
