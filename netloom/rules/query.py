@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -18,6 +18,8 @@ from netloom.store.tables.base import METADATA
 from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS
 
 Row = dict[str, Any]
+Lock = Literal["stay", "change"] | None
+"""Until the transaction ends, no other may remove the rows ("stay"), or none may change them either ("change")."""
 Sort = tuple[Condition, bool]
 """A sort key, and whether it descends."""
 
@@ -77,11 +79,11 @@ def expressions(tx: Tx, context: Context, resource: Resource) -> dict[str, Condi
 
 def select_rows(
     tx: Tx, context: Context, resource: Resource, query: Query, *, among_ids: Sequence[str] | None = None,
-    lock: bool = False, scoped: bool = True,
+    lock: Lock = None, scoped: bool = True,
 ) -> list[Row]:
     """The rows that match, with all attributes that the database holds or computes, in the order asked for.
 
-    ``lock`` keeps other transactions from changing them until this one ends. Raises the resource's 404 when the
+    Raises the resource's 404 when the
     marker is not there.
     """  # fmt: skip
     table = table_of(resource)
@@ -103,7 +105,7 @@ def select_rows(
         statement = statement.where(_after(sorts, place))
     statement = statement.order_by(*_ordered(sorts, table.c.id)).limit(query.limit)
     if lock:
-        statement = statement.with_for_update(of=table, key_share=True)
+        statement = statement.with_for_update(of=table, key_share=True, read=lock == "stay")
     rows = [dict(zip(columns, row, strict=True)) for row in tx.tuples(statement)]
     return rows[::-1] if backwards else rows
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
 from netloom.rules.context import Context
-from netloom.rules.query import Query, Row, missing, select_rows, table_of
+from netloom.rules.query import Lock, Query, Row, missing, select_rows, table_of
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import (
@@ -51,18 +51,18 @@ def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update
     ``for_update`` locks its row until the transaction ends (on SQLite writers are alone anyway).
     """
     query = Query(filters={"id": [object_id]})
-    rows = select_rows(tx, context, resource, query, lock=for_update)
+    rows = select_rows(tx, context, resource, query, lock="change" if for_update else None)
     return next(iter(_assemble(tx, context, resource, rows, query)), None)
 
 
 def by_ids(
-    tx: Tx, context: Context, resource: Resource, ids: Sequence[str], *, lock: bool = False, scoped: bool = False,
+    tx: Tx, context: Context, resource: Resource, ids: Sequence[str], *, lock: Lock = None, scoped: bool = False,
     fields: frozenset[str] | None = None,
 ) -> list[View]:  # fmt: skip
     """The objects of these ids in their order; absent ones are left out.
 
-    The rules must see also what the caller may not; ``scoped`` leaves that out. ``lock`` as in ``get``, ``fields``
-    as in ``Query``.
+    The rules must see also what the caller may not; ``scoped`` leaves that out. ``lock`` and ``fields``
+    as in ``rules.query``.
     """
     query = Query(fields=fields)
     rows = select_rows(tx, context, resource, query, among_ids=ids, lock=lock, scoped=scoped)
