@@ -22,7 +22,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         for nic in server.nics:
             port = intent.ports.get(nic.port_id)
             if port and nic.port_id not in facts.interfaces:
-                yield _plug(server, nic, port, intent, settings, vlans)
+                yield _plug(server, nic, port, intent=intent, settings=settings, vlans=vlans)
 
 
 def _instance(server: Server) -> Instance:
@@ -42,7 +42,13 @@ def _instance(server: Server) -> Instance:
 
 
 def _plug(
-    server: Server, nic: NicFragment, port: Port, intent: Intent, settings: PlanSettings, vlans: Mapping[str, int]
+    server: Server,
+    nic: NicFragment,
+    port: Port,
+    *,
+    intent: Intent,
+    settings: PlanSettings,
+    vlans: Mapping[str, int],
 ) -> SwitchPort:
     """A port that may not talk yet is plugged without a network."""
     network = intent.networks.get(port.network_id)

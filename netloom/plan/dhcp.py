@@ -10,8 +10,8 @@ from ipaddress import ip_address, ip_network
 
 from netloom.feed.fragments import DhcpNetwork, Network, Port, Subnet
 from netloom.plan import dnsmasq, names
-from netloom.plan.plugging import into_namespace
 from netloom.plan.intent import Intent
+from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
 from netloom.state import Address, Daemon, Element, Facts, File, Namespace, Route, Sysctl
 

@@ -3,6 +3,8 @@
 It tells the responder (netloom/agent/metadata.py) behind its UNIX socket through which router or network a
 request came, as nothing else tells two instances of the same address apart, and lets no client say so itself.
 Its master keeps root, as entering namespaces needs it; the workers that read requests do not.
+A reload hands listening sockets on by the name of their namespace, and the old worker holds a deleted namespace
+until then: one that is made anew under its name is served after a reload without it, or a restart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -80,8 +82,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     yield Daemon(
         name="haproxy-metadata",
         namespace="",
-        # -x /dev/null: a reloaded proxy binds anew; sockets handed on may be those of a namespace that is no more.
-        argv=("haproxy", "-W", "-x", "/dev/null", "-C", "{run}", "-f", f"{{state}}/{config.path}"),
+        argv=("haproxy", "-W", "-C", "{run}", "-f", f"{{state}}/{config.path}"),
         reloads=config.digest,
         reload_signal="USR2",
     )

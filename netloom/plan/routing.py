@@ -5,8 +5,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from netloom.feed.fragments import Router, RouterPort
 from netloom.plan import names
-from netloom.plan.plugging import into_namespace
 from netloom.plan.intent import Intent
+from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
 from netloom.state import Address, Element, Facts, Namespace, Route, Sysctl
 

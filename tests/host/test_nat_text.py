@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from netlab import Lab, root
+
+from tests.host.netlab import Lab, root
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "plan" / "golden"
 QG, QR = "qg-38c8b13d-d4", "qr-db18e68a-8a"

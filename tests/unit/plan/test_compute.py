@@ -1,12 +1,12 @@
 """Instances of the standalone compute role."""
 
-import golden
 import msgspec
-import services as cloud
 
 from netloom.plan import compute
 from netloom.plan.vlans import DEAD
 from netloom.state import Facts, Instance, Interface, SwitchPort
+from tests.unit.plan import golden
+from tests.unit.plan import services as cloud
 
 
 def test_an_instance_and_its_port_as_os_vif_makes_it() -> None:

@@ -3,14 +3,14 @@
 import time
 from dataclasses import replace
 
-import golden
 import msgspec
 import pytest
-import services as cloud
 
 from netloom.feed.fragments import DhcpNetwork, DhcpOption, Fragment, HostRoute, Network, Subnet
 from netloom.plan import dhcp
 from netloom.state import Daemon, File, HostState, Route
+from tests.unit.plan import golden
+from tests.unit.plan import services as cloud
 
 SERVER_PORT = cloud.port(
     cloud.DHCP_PORT, cloud.DEMO, "fa:16:3e:00:00:03", ("sub-demo", "192.168.1.2"), device_owner="network:dhcp"

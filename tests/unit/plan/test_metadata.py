@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-import golden
 import msgspec
-import services as cloud
 
 from netloom.feed.fragments import Fragment
 from netloom.plan import metadata, nat
 from netloom.plan.settings import PlanSettings
 from netloom.state import Address, Daemon, File, FilterTable, HostState
+from tests.unit.plan import golden
+from tests.unit.plan import services as cloud
 
 
 def proxied(*fragments: Fragment, **more: object) -> HostState:

@@ -1,10 +1,9 @@
 """Filter tables of routers; that the host prints them as they are written is seen in tests/host."""
 
-import golden
-import services as cloud
-
 from netloom.plan import nat
 from netloom.state import FilterTable
+from tests.unit.plan import golden
+from tests.unit.plan import services as cloud
 
 
 def tables(**more: object) -> dict[str, FilterTable]:

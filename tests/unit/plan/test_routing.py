@@ -2,15 +2,15 @@
 
 import random
 
-import golden
 import msgspec
-import services as cloud
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.feed.fragments import FloatingIp, Fragment, HostRoute
 from netloom.plan import advertise, compute, dhcp, metadata, nat, routing
 from netloom.state import Address, Daemon, File, HostState, Namespace, Route, SwitchPort, Veth
+from tests.unit.plan import golden
+from tests.unit.plan import services as cloud
 
 PLANNERS = (routing.plan, nat.plan, advertise.plan, dhcp.plan, metadata.plan, compute.plan)
 

@@ -1,0 +1,218 @@
+"""The metadata chain with a real haproxy: instance, namespace, proxy, responder, and a server that plays Nova."""
+
+import json
+import os
+import pwd
+import signal
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from netloom.agent.metadata import NovaMetadata, Responder
+from netloom.feed.fragments import DhcpNetwork, FixedIp, Fragment, Network, Port, Subnet
+from netloom.plan import dhcp, metadata
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.state import Address, Daemon, Facts, HostState
+from tests.host.netlab import Lab, eventually, only, root
+
+pytestmark = pytest.mark.skipif(not root(), reason="needs root")
+
+SETTINGS = PlanSettings(host="host1")
+ASK = """
+import http.client, json, sys
+connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=5)
+connection.request("GET", "/latest/meta-data", headers=json.loads(sys.argv[2]))
+answer = connection.getresponse()
+print(answer.status, answer.read().decode())
+"""
+SPOOFED = {
+    "X-Forwarded-For": "10.0.0.99",
+    "X-Neutron-Network-ID": "another",
+    "X-Neutron-Router-ID": "another",
+    "X-Instance-ID": "another",
+}
+
+
+class Nova(BaseHTTPRequestHandler):
+    """Says whom it was asked for."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"{self.headers['X-Instance-ID']} at {self.headers['X-Forwarded-For']}".encode())
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class Cloud:
+    """Isolated networks, all with the same addresses, each with one instance."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.fragments: dict[str, Fragment] = {}
+
+    @property
+    def intent(self) -> Intent:
+        return Intent(dict(self.fragments))
+
+    def plan(self) -> HostState:
+        state = HostState(metadata.plan(self.intent, Facts(), SETTINGS, {}))
+        self.lab.write(state)
+        return state
+
+    def add(self, name: str) -> str:
+        """A network with its DHCP namespace and an instance in a namespace, whose name is returned."""
+        network = f"{self.lab.id}-{name}"
+        subnets = (subnet("s4", "10.0.0.0/24"), subnet("s6", "2001:db8::/64"))
+        for fragment in (
+            Network(
+                id=network,
+                project_id="demo",
+                mtu=1500,
+                network_type="local",
+                physical_network="",
+                segmentation_id=0,
+                admin_state_up=True,
+                external=False,
+                subnets=subnets,
+            ),
+            port(f"{network}-dhcp", network, "fa:16:3e:00:00:02", "2", ""),
+            port(f"{network}-vm", network, "fa:16:3e:00:00:05", "5", f"instance-{name}"),
+            DhcpNetwork(id=network, port_id=f"{network}-dhcp", isolated_subnets=("s4", "s6")),
+        ):
+            self.fragments[fragment.name] = fragment
+        self.connect(network)
+        return f"nl-{network}-vm"
+
+    def connect(self, network: str) -> None:
+        vm = f"nl-{network}-vm"
+        if vm not in self.lab.namespaces:
+            self.lab.namespace(vm)
+        (service,) = (s for s in dhcp.services(self.intent) if s.network.id == network)
+        self.lab.namespace(service.namespace)
+        self.lab.link(service.namespace, service.device, vm, "eth0", mac="fa:16:3e:00:00:05")
+        self.lab.address(service.namespace, service.device, "10.0.0.2/24")
+        self.lab.address(vm, "eth0", "10.0.0.5/24")
+        self.lab.ip("-n", vm, "route", "add", "169.254.169.254", "via", "10.0.0.2")
+        for address in HostState(metadata.plan(self.intent, Facts(), SETTINGS, {})).of(Address).values():
+            if address.namespace == service.namespace:
+                self.lab.address(service.namespace, service.device, address.cidr)
+
+    def disconnect(self, network: str) -> None:
+        """Remove the namespace; the proxy's sockets hold what is inside until it reloads."""
+        self.lab.remove_namespace(f"qdhcp-{network}")
+
+    def ask(self, instance: str, address: str = "169.254.169.254", **headers: str) -> str:
+        return self.lab.run(instance, "python3", "-c", ASK, address, json.dumps(headers), check=False).strip()
+
+
+def subnet(id: str, cidr: str) -> Subnet:
+    return Subnet(
+        id=id,
+        cidr=cidr,
+        ip_version=6 if ":" in cidr else 4,
+        gateway="",
+        enable_dhcp=True,
+        dns_nameservers=(),
+        host_routes=(),
+        ra_mode="",
+        address_mode="",
+        pools=(),
+    )
+
+
+def port(id: str, network: str, mac: str, number: str, device: str) -> Port:
+    return Port(
+        id=id,
+        network_id=network,
+        mac=mac,
+        project_id="demo",
+        device_id=device,
+        device_owner="compute:nova" if device else "network:dhcp",
+        host="host1",
+        admin_state_up=True,
+        port_security=True,
+        fixed_ips=(
+            FixedIp(subnet_id="s4", address=f"10.0.0.{number}"),
+            FixedIp(subnet_id="s6", address=f"2001:db8::{number}"),
+        ),
+        address_pairs=(),
+        security_groups=(),
+        dhcp_options=(),
+    )
+
+
+@pytest.fixture
+def nova() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nova)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cloud(nova: int) -> Iterator[Cloud]:
+    lab = Lab()
+    cloud = Cloud(lab)
+    user = pwd.getpwnam(SETTINGS.metadata_proxy_user)
+    responder = Responder(
+        lab.folder / metadata.SOCKET,
+        lambda: cloud.intent,
+        NovaMetadata(port=nova, shared_secret="s"),
+        owner=user.pw_uid,
+    )
+    responder.start()
+    yield cloud
+    lab.close()
+    responder.close()
+
+
+def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(cloud: Cloud) -> None:
+    one = cloud.add("one")
+    daemon = only(cloud.plan(), Daemon)
+    assert isinstance(daemon, Daemon)
+    master = cloud.lab.start(daemon)
+    eventually(lambda: cloud.ask(one) == "200 instance-one at 10.0.0.5", "the first instance is answered")
+
+    two = cloud.add("two")
+    cloud.plan()
+    master.send_signal(signal.SIGUSR2)
+    eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "the second, of the same address, is answered")
+    assert cloud.ask(one, **SPOOFED) == "200 instance-one at 10.0.0.5"
+    by_mac = "200 instance-one at fe80::f816:3eff:fe00:5"
+    eventually(lambda: cloud.ask(one, "fe80::a9fe:a9fe%eth0") == by_mac, "and by IPv6, once its address may be used")
+
+    network = f"{cloud.lab.id}-two"
+    cloud.disconnect(network)
+    isolated = cloud.fragments.pop(f"dhcp/{network}")
+    cloud.plan()
+    master.send_signal(signal.SIGUSR2)
+    eventually(lambda: "eth0" not in cloud.lab.ip("-n", two, "link"), "nothing holds the old namespace any more")
+    assert cloud.ask(one) == "200 instance-one at 10.0.0.5"
+
+    cloud.fragments[f"dhcp/{network}"] = isolated
+    cloud.connect(network)
+    cloud.plan()
+    master.send_signal(signal.SIGUSR2)
+    eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "a namespace that came back is served")
+    assert master.poll() is None, cloud.lab.output(daemon).read_text()
+
+
+def test_who_reads_requests_is_not_root(cloud: Cloud) -> None:
+    one = cloud.add("one")
+    daemon = only(cloud.plan(), Daemon)
+    assert isinstance(daemon, Daemon)
+    master = cloud.lab.start(daemon)
+    eventually(lambda: cloud.ask(one).startswith("200"), "the instance is answered")
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
+    assert children
+    expected = pwd.getpwnam(SETTINGS.metadata_proxy_user).pw_uid
+    assert {os.stat(f"/proc/{child}").st_uid for child in children} == {expected}
