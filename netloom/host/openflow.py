@@ -10,7 +10,7 @@ Reference: ovs-ofctl(8); OpenFlow 1.4, section 6.9 (bundles).
 import hashlib
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -102,21 +102,40 @@ class OpenFlow:
         # Deletions first. By cookie, so that they cannot hit a new flow of the same match and priority.
         unwanted, missing = sorted(actual - plan.keys()), [c for c in plan if c not in actual]
         lines = [f"delete cookie={c:#x}/-1" for c in unwanted] + [_line(c, plan[c]) for c in missing]
-        done = self._ofctl("--bundle", "add-flows", bridge, "-", text="\n".join(lines) + "\n")
+        done = self._ofctl("--bundle", "add-flows", self._remote(bridge), "-", text="\n".join(lines) + "\n")
         if not done.returncode:
             self._known[bridge] = (identity, frozenset(plan))
             return {}
-        refused = dict(_refused(done.stderr, [*unwanted, *missing], plan))
+        refused = dict(_refused(done.stderr, [*unwanted, *missing], plan)) or self._unusable(bridge, missing, plan)
         if not refused:
             raise _BridgeError(f"bridge {bridge}: {done.stderr.strip()}")
         return refused
+
+    def _unusable(self, bridge: str, cookies: Sequence[int], plan: Mapping[int, Flow]) -> dict[int, str]:
+        """The first flow that OpenFlow 1.4 cannot express, by halving: ovs-ofctl says that there is one, not which.
+
+        For instance an action whose prerequisite is not in the match.
+        """
+        ports = self._ofports(bridge)
+
+        def error(part: Sequence[int]) -> str:
+            lines = (_line(c, plan[c]) for c in part)
+            # Without a switch ovs-ofctl knows no names of ports.
+            text = _WORD.sub(lambda word: str(ports.get(word[0], word[0])), "\n".join(lines))
+            return self._ofctl("parse-flows", "-", text=text + "\n").stderr.strip()
+
+        while len(cookies) > 1:
+            half = cookies[: len(cookies) // 2]
+            cookies = half if error(half) else cookies[len(half) :]
+        reason = error(cookies) if cookies else ""
+        return {cookies[0]: f"it cannot be said in OpenFlow 1.4: {reason}"} if reason else {}
 
     def _cookies(self, bridge: str) -> Cookies:
         identity = self._identity(bridge)
         known = self._known.get(bridge)
         if known and known[0] == identity:
             return known[1]
-        done = self._ofctl("dump-flows", bridge, OURS)
+        done = self._ofctl("dump-flows", self._remote(bridge), OURS)
         if done.returncode:
             raise _BridgeError(f"bridge {bridge} does not tell its flows: {done.stderr.strip()}")
         cookies = frozenset(int(found, 16) for found in _COOKIE.findall(done.stdout))
@@ -134,15 +153,17 @@ class OpenFlow:
     def _socket(self, bridge: str) -> Path:
         return self._rundir / f"{bridge}.mgmt"
 
+    def _remote(self, bridge: str) -> str:
+        return f"unix:{self._socket(bridge)}"
+
     def _ofctl(self, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
-        *options, bridge, last = arguments
-        argv = ["ovs-ofctl", "-O", "OpenFlow14", *options, f"unix:{self._socket(bridge)}", last]
+        argv = ["ovs-ofctl", "-O", "OpenFlow14", *arguments]
         try:
             return subprocess.run(
                 argv, input=text, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            raise _BridgeError(f"bridge {bridge} did not answer within {TIMEOUT_SECONDS} s") from None
+            raise _BridgeError(f"{' '.join(argv)} did not end within {TIMEOUT_SECONDS} s") from None
 
 
 class _BridgeError(Exception):
@@ -156,7 +177,7 @@ def _words(flow: Flow) -> list[str]:
 
 def _line(number: int, flow: Flow) -> str:
     match = f",{flow.match}" if flow.match else ""
-    return f"add cookie={number:#x},table={flow.table},priority={flow.priority}{match},actions={flow.actions}"
+    return f"cookie={number:#x},table={flow.table},priority={flow.priority}{match},actions={flow.actions}"
 
 
 def _refused(error: str, lines: list[int], plan: Mapping[int, Flow]) -> Iterator[tuple[int, str]]:

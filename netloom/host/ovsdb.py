@@ -157,7 +157,8 @@ class Ovsdb:
         return refused
 
     def _put(self, bridges: Sequence[Bridge], ports: Sequence[SwitchPort]) -> list[Failure]:
-        replaced = [port for port in ports if self._problems().get(port.name) == REPLACED]
+        problems = self._problems()
+        replaced = [port for port in ports if problems.get(port.name) == REPLACED]
         for start in range(0, len(replaced), DELETE_AT_ONCE):
             self._delete(replaced[start : start + DELETE_AT_ONCE])
 
@@ -192,7 +193,7 @@ class Ovsdb:
                 row.setkey("external_ids", IFINDEX, str(row.interfaces[0].ifindex[0]))
 
         # ovs-vswitchd writes the numbers a moment after it says that it is done.
-        if ports() and self._replica.until(lambda: all(row.interfaces[0].ifindex for row in ports())):
+        if ports() and self._replica.until(lambda: all(any(row.interfaces[0].ifindex) for row in ports()), 1.0):
             self._replica.commit(build)
 
     def _delete(self, elements: Sequence[Ours]) -> list[Failure]:

@@ -53,9 +53,10 @@ class Replica:
         self._idl._session.reconnect.set_backoff(100, 1000)
         self._pidfile = pidfile
         self._vswitchd: Process | None = None
+        self._vswitchd_seen = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.synchronise()
-        self._vswitchd_changed()
+        self._vswitchd = self._find_vswitchd()
 
     def close(self) -> None:
         """Close the connection."""
@@ -73,12 +74,14 @@ class Replica:
         if not self.until(lambda: self._idl.up_to_date):
             raise self._silent(f"waited {self._timeout:g} s")
 
-    def until(self, condition: Callable[[], bool], deadline: float | None = None) -> bool:
-        """Take in what comes until the condition holds; False when it does not by the deadline.
+    def until(
+        self, condition: Callable[[], bool], seconds: float | None = None, *, descriptors: Iterable[int] = ()
+    ) -> bool:
+        """Take in what comes until the condition holds; False when it does not within ``seconds``.
 
-        ``deadline`` is in time.monotonic's seconds; by default ``timeout`` from now.
+        By default ``timeout`` seconds. The condition is also tried when a descriptor becomes readable.
         """
-        deadline = time.monotonic() + self._timeout if deadline is None else deadline
+        deadline = time.monotonic() + (self._timeout if seconds is None else seconds)
         while True:
             while self._idl.run():
                 pass
@@ -89,9 +92,8 @@ class Replica:
                 return False
             poller = ovs.poller.Poller()
             self._idl.wait(poller)
-            poller.fd_wait(self._wake, ovs.poller.POLLIN)
-            if self._vswitchd:
-                poller.fd_wait(self._vswitchd.fileno(), ovs.poller.POLLIN)
+            for descriptor in descriptors:
+                poller.fd_wait(descriptor, ovs.poller.POLLIN)
             poller.timer_wait(max(1, left * 1000))
             poller.block()
 
@@ -113,10 +115,16 @@ class Replica:
                 transaction.idl.abort()
                 raise
             if status == idl.Transaction.SUCCESS:
-                done = self.until(lambda: transaction.root.cur_cfg >= wanted)  # noqa: B023  # called at once
-                return "" if done else f"ovs-vswitchd has not taken it up within {self._timeout:g} s; is it running?"
+                return self._confirmed(transaction.root, wanted)
             error = str(transaction.idl.get_error())
         return f"Open vSwitch's database refuses it: {error}"
+
+    def _confirmed(self, root: Row, wanted: int) -> str:
+        if self._vswitchd_seen and not daemon_pid(self._pidfile):
+            return "ovs-vswitchd is not running; it will be done when it is back"
+        if self.until(lambda: root.cur_cfg >= wanted):
+            return ""
+        return f"ovs-vswitchd has not taken it up within {self._timeout:g} s; is it running?"
 
     def _complete(self, transaction: idl.Transaction) -> str:
         transaction.commit()  # sends it; from then on it says how it stands
@@ -131,11 +139,13 @@ class Replica:
         """
         deadline = time.monotonic() + timeout
         while True:
+            left = max(0.0, deadline - time.monotonic())
             # While ovs-vswitchd is away only its pid file tells of its return.
-            pause = deadline if self._vswitchd else min(deadline, time.monotonic() + VSWITCHD_POLL_SECONDS)
-            if self.until(self._happened, pause):
+            pause = left if self._vswitchd else min(left, VSWITCHD_POLL_SECONDS)
+            descriptors = [self._wake, self._vswitchd.fileno()] if self._vswitchd else [self._wake]
+            if self.until(self._happened, pause, descriptors=descriptors):
                 return True
-            if time.monotonic() >= deadline:
+            if not left:
                 return False
 
     def wake(self) -> None:
@@ -164,11 +174,20 @@ class Replica:
             self._vswitchd.close()
             self._vswitchd = None
             return True
-        pid = daemon_pid(self._pidfile)
-        if not pid:
+        self._vswitchd = self._find_vswitchd()
+        if not self._vswitchd:
             return False
-        self._vswitchd = Process(pid)
+        self.commit(lambda _: None)  # returns when its bridges are up
         return True
+
+    def _find_vswitchd(self) -> Process | None:
+        pid = daemon_pid(self._pidfile)
+        try:
+            process = Process(pid) if pid else None
+        except ProcessLookupError:  # ended since
+            return None
+        self._vswitchd_seen = self._vswitchd_seen or process is not None
+        return process
 
     def _schema(self, tables: Mapping[str, Sequence[str]]) -> idl.SchemaHelper:
         """The server's schema, reduced to what we use."""

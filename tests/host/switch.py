@@ -1,7 +1,9 @@
 """A private Open vSwitch for tests: own network namespace, own directories, userspace datapath."""
 
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,7 +14,7 @@ import pytest
 
 from netloom.host.openflow import OpenFlow
 from netloom.host.ovsdb import Ovsdb
-from netloom.host.vswitch import VSwitch
+from netloom.host.vswitch import VSwitch, daemon_pid
 
 
 class Switch:
@@ -29,6 +31,10 @@ class Switch:
         """``ip`` inside the switch's namespace."""
         return _run("ip", "-n", self.namespace, *arguments)
 
+    def run(self, *argv: str) -> None:
+        """Any command inside the switch's namespace; its outcome does not matter."""
+        subprocess.run(["ip", "netns", "exec", self.namespace, *argv], capture_output=True, timeout=30, check=False)
+
     def veth(self, *names: str) -> None:
         """Make veth pairs NAME and NAMEp, both up, in the switch's namespace."""
         for name in names:
@@ -40,8 +46,15 @@ class Switch:
         return _run("ovs-vsctl", f"--db={self.vswitch.connection}", *arguments).strip()
 
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
-        """``ovs-ofctl -O OpenFlow14``."""
-        return _run("ovs-ofctl", "-O", "OpenFlow14", command, str(self.vswitch.rundir / f"{bridge}.mgmt"), *arguments)
+        """``ovs-ofctl -O OpenFlow14``; flows are printed with the names of ports."""
+        socket = f"unix:{self.vswitch.rundir / bridge}.mgmt"
+        return _run("ovs-ofctl", "-O", "OpenFlow14", "--names", command, socket, *arguments)
+
+    def kill(self, daemon: str) -> None:
+        """End ``ovs-vswitchd`` or ``ovsdb-server`` as a crash of the host would: at once."""
+        pidfile = self.vswitch.rundir / f"{daemon}.pid"
+        os.kill(daemon_pid(pidfile), signal.SIGKILL)
+        eventually(lambda: not daemon_pid(pidfile))
 
     def close(self) -> None:
         """Stop the daemons and delete their files."""
