@@ -7,8 +7,10 @@ and give that back when it is no longer planned; we never delete it. Without the
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+from uuid import UUID
 
 from netloom.host.replica import Replica, Row, Transaction
 from netloom.state import Bridge, Changes, Failure, Interface, SwitchPort
@@ -48,6 +50,7 @@ class Ovsdb:
         socket = connection if connection.startswith("unix:") else DEFAULT_CONNECTION
         pidfile = (rundir or Path(socket.removeprefix("unix:")).parent) / "ovs-vswitchd.pid"
         self._replica = Replica(connection, TABLES, pidfile, timeout)
+        self._known: dict[UUID, _Port] = {}
         self.wake = self._replica.wake
         self.close = self._replica.close
 
@@ -58,12 +61,8 @@ class Ovsdb:
 
     def observe(self) -> Iterator[Ours]:
         """The bridges and ports that are ours, as they are."""
-        for bridge in self._bridges():
-            if MARK in bridge.external_ids:
-                yield _bridge(bridge)
-            for port in bridge.ports:
-                if MARK in port.external_ids:
-                    yield _port(bridge.name, port)
+        yield from (_bridge(row) for row in self._bridges() if MARK in row.external_ids)
+        yield from (port.ours for port in self._ports() if port.ours)
 
     def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
         """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
@@ -73,23 +72,16 @@ class Ovsdb:
         """
         interfaces: dict[str, Interface] = {}
         vlans: dict[str, int] = {}
-        for bridge in self._bridges():
-            for port in sorted(bridge.ports, key=lambda row: str(row.name)):
-                network = port.other_config.get("net_uuid") if bridge.name == integration_bridge else None
-                if network and port.tag and port.tag[0] != DEAD_VLAN:
-                    vlans.setdefault(network, port.tag[0])
-                for row in port.interfaces:
-                    ids = row.external_ids
-                    if "iface-id" in ids and row.type != "patch" and not _problem(port, row):
-                        interface = Interface(row.name, ids["iface-id"], ids.get("attached-mac", "").lower())
-                        interfaces.setdefault(interface.port_id, interface)
+        for port in sorted(self._ports(), key=lambda port: port.name):
+            if port.network and port.bridge == integration_bridge:
+                vlans.setdefault(port.network, port.tag)
+            if port.plugged and not port.problem:
+                interfaces.setdefault(port.plugged.port_id, port.plugged)
         return interfaces, vlans
 
     def ofports(self, bridge: str) -> Mapping[str, int]:
         """OpenFlow port numbers by port name; without the bridge's local port."""
-        ports = (port for row in self._bridges() if row.name == bridge for port in row.ports)
-        numbers = {row.name: row.ofport[0] for port in ports for row in port.interfaces if row.ofport}
-        return {name: number for name, number in numbers.items() if 0 < number < LOCAL_PORT}
+        return {port.name: port.ofport for port in self._ports() if port.bridge == bridge and port.ofport}
 
     def apply(self, bridges: Changes[Bridge], ports: Changes[SwitchPort]) -> list[Failure]:
         """Make the changes, and wait until ovs-vswitchd has done them.
@@ -133,15 +125,29 @@ class Ovsdb:
         self._replica.synchronise()
         return self._replica.rows("Bridge")
 
+    def _ports(self) -> list["_Port"]:
+        """All ports; those whose rows have not changed since the last time are not read again."""
+        version = self._replica.version
+        ports: dict[UUID, _Port] = {}
+        for bridge in self._bridges():
+            place = bridge.name
+            for row in bridge.ports:
+                known = self._known.get(row.uuid)
+                if not known or known.bridge != place or known.versions != (version(row), version(known.interface)):
+                    interface = row.interfaces[0]
+                    known = _read(place, row, interface, (version(row), version(interface)))
+                ports[row.uuid] = known
+        self._known = ports
+        return list(ports.values())
+
     def _problems(self) -> dict[str, str]:
         """Why ports cannot be used, by name; "" for those that can."""
-        return {port.name: _problem(port, port.interfaces[0]) for row in self._bridges() for port in row.ports}
+        return {port.name: port.problem for port in self._ports()}
 
     def _refused(self, made: Iterable[Bridge], plugged: Sequence[SwitchPort]) -> dict[str, str]:
         """Ports that cannot be made, and why, by name."""
-        rows = {row.name: row for row in self._bridges()}
-        foreign = {p.name: row.name for row in rows.values() for p in row.ports if MARK not in p.external_ids}
-        bridges = rows.keys() | {bridge.name for bridge in made}
+        foreign = {port.name: port.bridge for port in self._ports() if not port.ours}
+        bridges = {row.name for row in self._bridges()} | {bridge.name for bridge in made}
         refused: dict[str, str] = {}
         for port in plugged:
             if port.bridge not in bridges:
@@ -182,18 +188,16 @@ class Ovsdb:
     def _note_devices(self, names: Iterable[str]) -> None:
         """Remember which devices the ports that we made have plugged, see ``IFINDEX``."""
         wanted = set(names)
-
-        def ports() -> list[Row]:
-            made = [row for row in self._replica.rows("Port") if row.name in wanted and _is_made(row)]
-            new = [row for row in made if row.interfaces[0].type == "" and IFINDEX not in row.external_ids]
-            return [row for row in new if not _problem(row, row.interfaces[0])]
+        ports = [port for port in self._ports() if port.name in wanted and port.ours and not port.problem]
+        rows = [port.row for port in ports if _is_made(port.row) and port.interface.type == ""]
+        new = [row for row in rows if IFINDEX not in row.external_ids]
 
         def build(_: Transaction) -> None:
-            for row in ports():
+            for row in new:
                 row.setkey("external_ids", IFINDEX, str(row.interfaces[0].ifindex[0]))
 
         # ovs-vswitchd writes the numbers a moment after it says that it is done.
-        if ports() and self._replica.until(lambda: all(any(row.interfaces[0].ifindex) for row in ports()), 1.0):
+        if new and self._replica.until(lambda: all(any(row.interfaces[0].ifindex) for row in new), 1.0):
             self._replica.commit(build)
 
     def _delete(self, elements: Sequence[Ours]) -> list[Failure]:
@@ -243,10 +247,38 @@ def _bridge(row: Row) -> Bridge:
     return Bridge(name=row.name, datapath_type=row.datapath_type or "system", error=error)
 
 
-def _port(bridge: str, row: Row) -> SwitchPort:
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """What was read of a port."""
+
+    row: Row
+    interface: Row
+    versions: tuple[int, int]
+    bridge: str
+    name: str
+    problem: str
+    ours: SwitchPort | None
+    plugged: Interface | None
+    network: str
+    """Empty unless it has a local VLAN."""
+    tag: int
+    ofport: int
+
+
+def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _Port:
+    name, problem, ids, tag = row.name, _problem(row, interface), interface.external_ids, row.tag
+    plugged = None
+    if "iface-id" in ids and interface.type != "patch":
+        plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower())
+    network = row.other_config.get("net_uuid", "") if tag and tag[0] != DEAD_VLAN else ""
+    ofport = interface.ofport[0] if interface.ofport and 0 < interface.ofport[0] < LOCAL_PORT else 0
+    ours = _ours(bridge, row, interface, problem) if MARK in row.external_ids else None
+    return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag[0] if tag else 0, ofport)
+
+
+def _ours(bridge: str, row: Row, interface: Row, problem: str) -> SwitchPort:
     """A port of ours as it is; of an adopted one only what is ours to set."""
-    interface = row.interfaces[0]
-    made = row.external_ids[MARK] != ADOPTED
+    made = _is_made(row)
     return SwitchPort(
         bridge=bridge,
         name=row.name,
@@ -257,7 +289,7 @@ def _port(bridge: str, row: Row) -> SwitchPort:
         options=_pairs(interface.options) if made else (),
         external_ids=_pairs(interface.external_ids) if made else (),
         other_config=_pairs(row.other_config),
-        error=_problem(row, interface),
+        error=problem,
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import ovs.jsonrpc
 import ovs.poller
@@ -28,7 +29,15 @@ class _Idl(idl.Idl):  # type: ignore[misc]  # the ovs package has no types
 
     changed = True
 
+    def __init__(self, connection: str, schema: idl.SchemaHelper) -> None:
+        self.versions: dict[UUID, int] = {}
+        super().__init__(connection, schema, leader_only=False)
+
     def notify(self, event: str, row: Row, updates: Row = None) -> None:
+        if event == idl.ROW_DELETE:
+            self.versions.pop(row.uuid, None)
+        else:
+            self.versions[row.uuid] = self.change_seqno
         if row._table.name != "Open_vSwitch":
             self.changed = True
 
@@ -48,7 +57,7 @@ class Replica:
     def __init__(self, connection: str, tables: Mapping[str, Sequence[str]], pidfile: Path, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
-        self._idl = _Idl(connection, self._schema(tables), leader_only=False)
+        self._idl = _Idl(connection, self._schema(tables))
         # Retry soon, not after the usual 1 to 8 seconds: the server is on this host.
         self._idl._session.reconnect.set_backoff(100, 1000)
         self._pidfile = pidfile
@@ -68,6 +77,10 @@ class Replica:
     def rows(self, table: str) -> list[Row]:
         """All rows of a table."""
         return list(self._idl.tables[table].rows.values())
+
+    def version(self, row: Row) -> int:
+        """A number that is another one after every change of the row; reading a row's columns is slow."""
+        return self._idl.versions.get(row.uuid, 0)
 
     def synchronise(self) -> None:
         """Take in what the server has sent; wait for it if the connection is broken."""
@@ -220,8 +233,9 @@ class Transaction:
         self._tables = replica.tables
         (self.root,) = rows("Open_vSwitch")
         self.bridges: dict[str, Row] = {row.name: row for row in rows("Bridge")}
-        self.ports: dict[str, Row] = {row.name: row for row in rows("Port")}
-        self.bridge_of: dict[str, Row] = {port.name: row for row in self.bridges.values() for port in row.ports}
+        places = [(port.name, port, row) for row in self.bridges.values() for port in row.ports]
+        self.ports: dict[str, Row] = {name: port for name, port, _ in places}
+        self.bridge_of: dict[str, Row] = {name: bridge for name, _, bridge in places}
 
     def count_up(self) -> int:
         """Ask ovs-vswitchd to look; returns what ``cur_cfg`` will be when it has.
