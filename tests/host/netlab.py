@@ -9,8 +9,11 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from netloom.state import Daemon, Element, File, FilterTable, HostState, Sysctl
+
+E = TypeVar("E", bound=Element)
 
 
 class Lab:
@@ -102,7 +105,7 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def only(state: HostState, kind: type[Element]) -> Element:
+def only(state: HostState, kind: type[E]) -> E:
     """The one element of a class."""
     (element,) = state.of(kind).values()
     return element
