@@ -77,6 +77,7 @@ class Flow(Element):
 
     The switch prints matches and actions in its own words, so flows are not compared by text: the cookie
     is a digest of the whole flow, and a flow on the switch is the planned one exactly when its cookie is.
+    Where the flow names ports, the driver's digest has their numbers too (``netloom.host.openflow.cookie``).
     """
 
     bridge: str
@@ -92,7 +93,7 @@ class Flow(Element):
 
     @property
     def cookie(self) -> int:
-        """64 bits: ``COOKIE_MARK`` and 48 bits of a digest of the flow."""
+        """64 bits: ``COOKIE_MARK`` and 48 bits of a digest of the flow; on a switch, of one that names no port."""
         digest = hashlib.blake2b(str(self).encode(), digest_size=6).digest()
         return COOKIE_MARK << 48 | int.from_bytes(digest, "big")
 
