@@ -17,6 +17,7 @@ class Service:
     device: str
     port_id: str
     network_id: str
+    mac: str
     origin: str
 
 
@@ -52,9 +53,9 @@ def services(intent: Intent) -> Iterator[Service]:
     """Devices that other planners make on this host for networks that are known."""
     for router in routing.active(intent):
         for device, port in routing.devices(router, intent):
-            yield Service(device, port.port_id, port.network_id, router.name)
+            yield Service(device, port.port_id, port.network_id, port.mac.lower(), router.name)
     for served in dhcp.services(intent):
-        yield Service(served.device, served.port.id, served.network.id, served.dhcp.name)
+        yield Service(served.device, served.port.id, served.network.id, served.port.mac.lower(), served.dhcp.name)
 
 
 def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from netloom.plan.packet import CT_STATES, ANSWERS, Packet
+from netloom.plan.packet import ANSWERS, CT_STATES, Packet
 
 OPENING_ICMP = {(1, 8), (1, 13), (58, 128)}
 """(protocol, type) of requests: other ICMP belongs to a connection or is invalid."""

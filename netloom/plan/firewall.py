@@ -9,9 +9,10 @@ except when they hide a unicast packet.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from netloom.plan import antispoof, attachments, matches, profiles
+from netloom.plan import antispoof, attachments, forwarding, matches, profiles
 from netloom.plan import pipeline as p
 from netloom.plan.attachments import Guest
+from netloom.plan.forwarding import Receiver, Segment
 from netloom.plan.intent import Intent
 from netloom.plan.names import to_physical
 from netloom.plan.numbers import number
@@ -39,20 +40,30 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         return
     yield from _networks(settings)
     yield from _common(bridge)
+    segments = {id: Segment(intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
     for service in attachments.services(intent):
-        yield _trusted(bridge, service.device, vlans[service.network_id], service.origin)
+        segment, output = segments[service.network_id], f"output:{service.device}"
+        segment.own[service.mac] = Receiver(output, service.origin, filtered=False)
+        yield _trusted(bridge, service.device, segment.vlan, service.origin)
     for guest in guests:
         yield _untagged_only(bridge, guest)
         if not guest.port.port_security:
-            yield _trusted(bridge, guest.device, vlans[guest.port.network_id], guest.origin)
-    yield from _filtered(bridge, filtered, intent, vlans)
+            segment, output = segments[guest.port.network_id], f"output:{guest.device}"
+            segment.own[guest.port.mac.lower()] = Receiver(output, guest.origin, filtered=False)
+            segment.unchecked.append(output)
+            yield _trusted(bridge, guest.device, segment.vlan, guest.origin)
+    yield from _filtered(bridge, filtered, intent, segments)
+    for segment in segments.values():
+        yield from forwarding.flows(segment, settings)
 
 
 def _networks(settings: PlanSettings) -> Iterator[Flow]:
-    """Frames that come from a network and are for no filtered guest; a port that nobody knows does not get here."""
+    """Frames from a network; group addressed ones are flooded."""
     patches = [to_physical(bridge) for _, bridge in settings.bridge_mappings]
+    bridge, arriving = settings.integration_bridge, p.resubmit(p.ARRIVING)
     for patch in patches + [PATCH_TO_TUNNELS] * bool(settings.tunnel_types):
-        yield p.flow(settings.integration_bridge, p.CLASSIFY, p.UNKNOWN_PORT, f"in_port={patch}", "NORMAL")
+        yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, f"in_port={patch}", arriving)
+    yield p.flow(bridge, p.ARRIVING, p.GROUP_ADDRESSED, "", "NORMAL")
 
 
 def _common(bridge: str) -> Iterator[Flow]:
@@ -74,7 +85,7 @@ def _common(bridge: str) -> Iterator[Flow]:
         yield p.flow(bridge, p.BASE_INGRESS, p.GENUINE, ip, p.resubmit(p.RULES_INGRESS))
     yield from _accept(bridge, p.ACCEPT_EGRESS, p.NORMAL_SWITCHING)
     yield from _accept(bridge, p.ACCEPT_INGRESS, p.DELIVER)
-    yield p.flow(bridge, p.NORMAL_SWITCHING, p.ACCEPT, "", "NORMAL")
+    yield p.flow(bridge, p.NORMAL_SWITCHING, p.FLOODED, "", "NORMAL")
 
 
 def _accept(bridge: str, table: int, then: int) -> Iterator[Flow]:
@@ -97,23 +108,30 @@ def _untagged_only(bridge: str, guest: Guest) -> Flow:
     return p.flow(bridge, p.CLASSIFY, p.TAGGED, tagged, "drop", origin=guest.origin)
 
 
-def _filtered(bridge: str, guests: Iterable[Guest], intent: Intent, vlans: Mapping[str, int]) -> Iterator[Flow]:
-    """Everything that guests with port security need."""
+def _filtered(bridge: str, guests: Iterable[Guest], intent: Intent, segments: Mapping[str, Segment]) -> Iterator[Flow]:
+    """Everything that guests with port security need; they become receivers of their segments."""
     wanted = profiles.profiles({profiles.key(guest.port.security_groups) for guest in guests}, intent)
     yield from profiles.flows(wanted.values(), intent, bridge)
     numbers = number(guest.port.id for guest in guests)
-    destinations: dict[tuple[int, bool, str], list[tuple[str, str]]] = {}
     for guest in guests:
-        profile, vlan = wanted[profiles.key(guest.port.security_groups)], vlans[guest.port.network_id]
-        yield from _egress(bridge, guest, profile, vlan)
+        profile, segment = wanted[profiles.key(guest.port.security_groups)], segments[guest.port.network_id]
+        yield from _egress(bridge, guest, profile, segment.vlan)
         register = numbers[guest.port.id]
         number_match, output = f"reg{p.REG_PORT}={register:#x}", f"output:{guest.device}"
         yield p.flow(bridge, p.DELIVER, p.ACCEPT, number_match, output, origin=guest.origin)
         registers = p.load(p.REG_PORT, register), p.load(p.REG_PROFILE, profile.register)
         enter = p.actions(*registers, p.resubmit(p.BASE_INGRESS))
-        for disguised, match in _addressed_to(guest):
-            destinations.setdefault((vlan, disguised, match), []).append((enter, guest.origin))
-    yield from _ingress(bridge, destinations)
+        _receive(guest, Receiver(enter, guest.origin, filtered=True), segment)
+
+
+def _receive(guest: Guest, receiver: Receiver, segment: Segment) -> None:
+    own, *others = guest.macs
+    segment.own[own] = receiver
+    for mac in others:
+        segment.extra.setdefault(mac, []).append(receiver)
+    for fixed in guest.port.fixed_ips:
+        ip = matches.ethertype(matches.version(fixed.address))
+        segment.addresses.setdefault(f"{ip},{matches.address('dst', fixed.address)}", []).append(receiver)
 
 
 def _egress(bridge: str, guest: Guest, profile: Profile, vlan: int) -> Iterator[Flow]:
@@ -133,12 +151,12 @@ def _egress(bridge: str, guest: Guest, profile: Profile, vlan: int) -> Iterator[
         else:
             speaks = ("icmp6", port, source, f"icmp_type={ADVERTISEMENT}", matches.field_of("nd_target", prefix))
         ip = matches.ethertype(matches.version(prefix))
-        yield base(p.NEIGHBOUR, speaks, p.NORMAL_SWITCHING)
+        yield base(p.NEIGHBOUR, speaks, p.ACCEPT_EGRESS)
         yield base(p.GENUINE, (ip, port, source, matches.address("src", prefix)), p.RULES_EGRESS)
     for mac in guest.macs:
         for kind in UNNUMBERED_TYPES:
             unnumbered = ("icmp6", port, f"dl_src={mac}", "ipv6_src=::", f"icmp_type={kind}")
-            yield base(p.NEIGHBOUR, unnumbered, p.NORMAL_SWITCHING)
+            yield base(p.NEIGHBOUR, unnumbered, p.ACCEPT_EGRESS)
     yield from (base(p.DHCP_CLIENT, match, p.ACCEPT_EGRESS) for match in _dhcp_requests(guest, port))
 
 
@@ -149,23 +167,3 @@ def _dhcp_requests(guest: Guest, port: str) -> Iterator[tuple[str, ...]]:
             yield ("udp", port, f"dl_src={mac}", matches.address("src", prefix), "tp_src=68", "tp_dst=67")
         source = matches.address("src", matches.link_local(mac))
         yield ("udp6", port, f"dl_src={mac}", source, "tp_src=546", "tp_dst=547")
-
-
-def _addressed_to(guest: Guest) -> Iterator[tuple[bool, str]]:
-    """Matches of frames for a guest, and whether they hide behind a group address."""
-    for mac in guest.macs:
-        yield False, f"dl_dst={mac}"
-    for fixed in guest.port.fixed_ips:
-        ip = matches.ethertype(matches.version(fixed.address))
-        yield True, f"{ip},dl_dst={p.GROUP},{matches.address('dst', fixed.address)}"
-
-
-def _ingress(bridge: str, destinations: Mapping[tuple[int, bool, str], list[tuple[str, str]]]) -> Iterator[Flow]:
-    """To the guests that a frame is for: more than one when they share an allowed MAC."""
-    for (vlan, disguised, match), entries in destinations.items():
-        enter, origin = p.actions(*(entry for entry, _ in entries)), entries[0][1]
-        outside = p.actions(p.load(p.REG_NETWORK, vlan), "strip_vlan", enter)
-        priority = p.DISGUISED if disguised else p.TO_PORT
-        yield p.flow(bridge, p.CLASSIFY, priority, f"dl_vlan={vlan},{match}", outside, origin=origin)
-        priority = p.LOCAL_DISGUISED if disguised else p.LOCAL_PORT
-        yield p.flow(bridge, p.ACCEPT_EGRESS, priority, f"reg{p.REG_NETWORK}={vlan:#x},{match}", enter, origin=origin)

@@ -2,9 +2,10 @@
 
 A frame from a guest with port security walks br-int like this (openvswitch firewall)::
 
-    0 ──▶ 60 classify ──▶ 71 anti-spoofing ──▶ 72 egress rules ──▶ 73 accepted ──▶ 94 NORMAL
+    0 ──▶ 60 classify ──▶ 71 anti-spoofing ──▶ 72 egress rules ──▶ 73 accepted ──▶ 94 uplink, or NORMAL for
+                                                                      │               group addresses
                                                                       │ for a guest of this host
-    0 ──▶ 60 classify ────────────────────────────────────────────────┴▶ 81 ──▶ 82 ingress rules ──▶ 92 ──▶ 95 out
+    0 ──▶ 60 classify ──▶ 61 arriving ────────────────────────────────┴▶ 81 ──▶ 82 ingress rules ──▶ 92 ──▶ 95 out
       from a network, for a guest
 
 Tables 72 and 82 hold rules by *profile*, a set of security groups, so that ports with the same groups share
@@ -22,6 +23,9 @@ ARP_SPOOF = 24
 """ARP and neighbour advertisements of guests, where another firewall driver filters the rest."""
 MAC_SPOOF = 25
 CLASSIFY = 60
+ARRIVING = 61
+"""Frames from a network, by local VLAN and MAC. Ours: in Neutron's table 60 a device that nobody knows could
+tag its frames and pass for a network."""
 BASE_EGRESS = 71
 RULES_EGRESS = 72
 ACCEPT_EGRESS = 73
@@ -38,6 +42,7 @@ INTEGRATION_TABLES = (
     ARP_SPOOF,
     MAC_SPOOF,
     CLASSIFY,
+    ARRIVING,
     BASE_EGRESS,
     RULES_EGRESS,
     ACCEPT_EGRESS,
@@ -72,12 +77,16 @@ DEFAULT = 0
 
 # Table 60.
 TAGGED = 105
-"""A guest's own VLAN tag could pass for a local VLAN."""
+"""A guest's own VLAN tag means nothing here."""
 FROM_PORT = 100
+
+# Table 61.
 DISGUISED = 95
 """Group addressed frame with a guest's unicast address inside: filtered like a unicast frame."""
 TO_PORT = 90
-UNKNOWN_PORT = 3
+STRAY = 10
+"""Unicast frame to a MAC that this host does not know; in table 94, too."""
+GROUP_ADDRESSED = 3
 
 # Tables 71 and 81.
 NEIGHBOUR = 95
@@ -102,6 +111,10 @@ LOCAL_DISGUISED = 105
 LOCAL_PORT = 100
 COMMIT = 90
 ACCEPT = 80
+
+# Table 94.
+DIRECT = 12
+FLOODED = 1
 
 # br-tun ---------------------------------------------------------------------------------------------------
 PATCH_TO_TUNNELS = 2

@@ -89,7 +89,7 @@ def flows(wanted: Iterable[Profile], intent: Intent, bridge: str) -> Iterator[Fl
         yield p.flow(bridge, p.RULES_EGRESS, p.METADATA, match, p.resubmit(p.ACCEPT_EGRESS))
     for kind in SOLICITATIONS:
         solicitation = f"icmp6,icmp_type={kind}"
-        yield p.flow(bridge, p.RULES_EGRESS, p.NEIGHBOUR, solicitation, p.resubmit(p.NORMAL_SWITCHING))
+        yield p.flow(bridge, p.RULES_EGRESS, p.NEIGHBOUR, solicitation, p.resubmit(p.ACCEPT_EGRESS))
 
 
 def _tracking(profile: Profile, direction: Direction, bridge: str) -> Iterator[Flow]:

@@ -42,6 +42,8 @@ class Outcome:
     outputs: list[Output] = field(default_factory=list)
     path: list[Flow] = field(default_factory=list)
     """The flows that it met, in order; branches one after the other."""
+    tracked: list[int] = field(default_factory=list)
+    """``ct_state`` after each recirculation, in order: what ``ofproto/trace --ct-next`` wants to know."""
 
     @property
     def ports(self) -> set[str]:
@@ -215,6 +217,7 @@ class Switch:
             self.connections.commit(frame.packet, zone, mark)
         if "table" in options:
             state, mark = self.connections.look(frame.packet, zone)
+            self._outcome.tracked.append(state)
             again = frame.copy()
             again.fields |= {"ct_state": state, "ct_mark": mark, "ct_zone": zone}
             self._run_table(again, int(options["table"]))

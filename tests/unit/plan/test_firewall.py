@@ -440,8 +440,18 @@ def test_frames_for_an_allowed_mac_are_filtered_and_reach_each_guest_that_shares
     ssh = group(2, rule(protocol=TCP, first=22, last=22))
     cloud = world().put(ssh, port(2, [ssh.id], address_pairs=(shared,)), port(3, [ssh.id], address_pairs=(shared,)))
     packet = replace(between(1, 2, TCP, 22), dl_dst=OTHER_MAC, dst="10.0.0.100")
-    assert cloud.send(1, packet).ports == {tap(2), tap(3)}
-    assert not cloud.send(1, replace(packet, dport=23)).ports
+    assert cloud.send(1, packet).ports >= {tap(2), tap(3), WIRE}
+    assert not cloud.send(1, replace(packet, dport=23)).ports & {tap(2), tap(3)}
+    assert cloud.receive(replace(packet, dl_src=OUTSIDE_MAC)) == {tap(2), tap(3)}
+
+
+def test_unicast_frames_are_never_flooded_to_other_guests():
+    cloud = world().put(port(3, [OPEN.id]), port(4, port_security=False))
+    away = replace(between(1, 2, UDP, 53), dl_dst=OUTSIDE_MAC, dst="192.0.2.53")
+    assert cloud.send(1, away).ports & {WIRE, tap(2), tap(3)} == {WIRE}
+    assert cloud.receive(replace(away, dl_src="fa:16:3e:00:00:98")) == {tap(4)}
+    answer = replace(arp(1), dl_dst=port(3).mac)
+    assert cloud.send(1, answer).ports == {tap(3)}
 
 
 def test_everything_allowed_as_a_pair_still_goes_by_the_rules():
