@@ -78,13 +78,21 @@ class Policy:
         texts = default_rules()
         try:
             if stamp is not None and self._file is not None:
-                with open(self._file, encoding="utf-8") as file:
-                    texts |= oslo_policy.parse_file_contents(file.read()) or {}
+                texts |= _read(self._file)
         except (OSError, ValueError) as error:
             LOG.error("policy file not read; the rules stay as they are", file=self._file, reason=str(error))
         else:
             self._texts, self._rules = texts, _Compiler(texts).rules
         self._stamp = stamp
+
+
+def _read(path: str) -> dict[str, str]:
+    """The rules of a file. Raises ``OSError``, and ``ValueError`` when it holds anything else."""
+    with open(path, encoding="utf-8") as file:
+        texts = oslo_policy.parse_file_contents(file.read())
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("expected a mapping from names of rules to texts")
+    return texts
 
 
 class _Compiler:

@@ -6,9 +6,10 @@ from typing import Any
 
 from netloom.api.transactions import write
 from netloom.model.fields import Resource
+from netloom.model.networks import NETWORK
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
-from netloom.rules import address_groups, rbac_policies, reading, security_group_rules, security_groups
+from netloom.rules import address_groups, networks, rbac_policies, reading, security_group_rules, security_groups
 from netloom.rules.context import Context
 from netloom.rules.query import Query, select_rows
 from netloom.store.database import Store, Tx
@@ -49,6 +50,7 @@ def ensure_default_group(store: Store, context: Context) -> None:
 
 
 FAMILIES: tuple[Family, ...] = (
+    Family(NETWORK, create=networks.create, update=networks.update, delete=networks.delete),
     Family(
         SECURITY_GROUP,
         create=security_groups.create,

@@ -1,0 +1,67 @@
+"""The API over real databases: SQLite in a file, and PostgreSQL where it is installed."""
+
+import logging
+import warnings
+
+import pytest
+import structlog
+
+from netloom.api.app import create_app
+from netloom.api.policy import Policy
+from netloom.settings.network import NetworkSettings
+from netloom.store.database import Store
+from netloom.store.tables import feed, network  # noqa: F401  (they fill the metadata)
+from netloom.store.tables.base import METADATA
+from tests.api.client import Api, authenticate
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+@pytest.fixture(scope="session", params=["sqlite"])
+def database(request, tmp_path_factory):
+    """An empty database, for all tests of a run."""
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('database')}/netloom.db")
+    METADATA.create_all(store.engine)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(database):
+    """The database; the rows of the test are gone afterwards."""
+    yield database
+    with database.engine.begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def settings():
+    return NetworkSettings()
+
+
+@pytest.fixture
+def policy(tmp_path):
+    return Policy(str(tmp_path / "policy.yaml"))
+
+
+@pytest.fixture
+def alice(store, settings, policy):
+    """A member of project alpha."""
+    return Api(TestClient(create_app(store, settings, authenticate, policy)), "member", "alpha")
+
+
+@pytest.fixture
+def bob(alice):
+    """A member of project beta."""
+    return alice.as_("member", "beta")
+
+
+@pytest.fixture
+def admin(alice):
+    """An administrator, of a project of their own."""
+    return alice.as_("admin", "operations")
