@@ -20,6 +20,8 @@ from netloom.feed.fragments import (
     RouterPort,
     Subnet,
 )
+from netloom.host.layout import Layout
+from netloom.host.leases import Leases
 from netloom.plan import advertise, dhcp
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
@@ -201,6 +203,23 @@ def test_a_lease_outlives_the_server_and_its_memory(served: Served) -> None:
     served.start()
     eventually(lambda: served.lease("-r", "10.0.0.5").get("ip") == "10.0.0.5", "the same address after a restart")
     assert CLIENT_MAC in leases.read_text()
+
+
+def test_an_address_goes_to_a_new_port_though_the_old_ones_lease_has_not_ended(served: Served) -> None:
+    served.ports = [port("vm", served.id, OTHER_MAC, "10.0.0.5")]
+    served.lab.ip("-n", served.client, "link", "set", "eth0", "address", OTHER_MAC)
+    server = served.start()
+    eventually(lambda: served.lease().get("ip") == "10.0.0.5", "a lease of the old port")
+    folder = served.lab.folder
+    leases = Leases(Layout(state_dir=folder, run_dir=folder, ovsdb="", ovs_rundir=folder))
+    assert leases.release(served.plan()) == 0
+
+    served.ports = [port("new", served.id, CLIENT_MAC, "10.0.0.5")]
+    served.lab.ip("-n", served.client, "link", "set", "eth0", "address", CLIENT_MAC)
+    served.reload(server)
+    assert leases.release(served.plan()) == 1
+    eventually(lambda: served.lease().get("ip") == "10.0.0.5", "a lease of the new port")
+    assert leases.release(served.plan()) == 0
 
 
 def test_a_client_gets_its_ipv6_address(served: Served) -> None:
