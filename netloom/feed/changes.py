@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from netloom.store.database import Tx
 from netloom.store.tables.feed import CHANGES
 
-
 _NOW = sa.cast(sa.func.pg_current_snapshot(), sa.Text)
 _OLDEST = sa.select(sa.func.min(CHANGES.c.id)).scalar_subquery()
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from netloom.feed.render_router import INTERFACE_OWNERS
+from netloom.model.owners import ROUTER_INTERFACES
 from netloom.store.database import Tx
 from netloom.store.tables.network import (
     DHCP_BINDINGS,
@@ -26,7 +26,7 @@ def _switched(tx: Tx, host: str) -> set[str]:
     dhcp = sa.select(DHCP_BINDINGS.c.network_id).where(DHCP_BINDINGS.c.host == host)
     carried = sa.select(ROUTER_BINDINGS.c.router_id).where(ROUTER_BINDINGS.c.host == host)
     routed = sa.select(PORTS.c.network_id).where(
-        PORTS.c.device_id.in_(carried), PORTS.c.device_owner.in_(INTERFACE_OWNERS)
+        PORTS.c.device_id.in_(carried), PORTS.c.device_owner.in_(ROUTER_INTERFACES)
     )
     names: set[str] = set()
     columns = sa.select(PORTS.c.id, PORTS.c.network_id)

@@ -24,6 +24,7 @@ from netloom.feed.fragments import (
     Subnet,
 )
 from netloom.feed.render_router import routers
+from netloom.model.owners import DHCP, ROUTER_INTERFACES, SERVICE_PREFIX
 from netloom.model.security_groups import protocol_number
 from netloom.settings.network import NetworkSettings
 from netloom.store.among import among
@@ -153,13 +154,13 @@ def dhcp_networks(tx: Tx, ids: Collection[str], settings: NetworkSettings) -> Re
     served = (
         sa.select(PORTS.c.network_id, sa.func.min(PORTS.c.id).label("port_id"))
         .join(DHCP_BINDINGS, DHCP_BINDINGS.c.network_id == PORTS.c.network_id)
-        .where(on_networks, PORTS.c.device_owner == "network:dhcp", PORTS.c.binding_host_id == DHCP_BINDINGS.c.host)
+        .where(on_networks, PORTS.c.device_owner == DHCP, PORTS.c.binding_host_id == DHCP_BINDINGS.c.host)
         .group_by(PORTS.c.network_id)
     )
     gateways = (
         sa.select(IP_ALLOCATIONS.c.subnet_id, IP_ALLOCATIONS.c.ip_address)
         .join(PORTS, PORTS.c.id == IP_ALLOCATIONS.c.port_id)
-        .where(on_networks, PORTS.c.device_owner.like("network:%router_interface%"))
+        .where(on_networks, PORTS.c.device_owner.in_(ROUTER_INTERFACES))
     )
     routed = {(row.subnet_id, row.ip_address) for row in tx.execute(gateways)}
     isolated: dict[str, list[str]] = defaultdict(list)
@@ -198,16 +199,18 @@ def _port(row: Mapping[str, Any], addresses: Iterable[FixedIp], groups: Iterable
         DhcpOption(option["opt_name"], option["opt_value"] or "", int(option.get("ip_version") or 4))
         for option in row["extra_dhcp_opts"] or ()
     }
+    owner = row["device_owner"] or ""
     return Port(
         id=row["id"],
         network_id=row["network_id"],
         mac=row["mac_address"],
         project_id=row["project_id"] or "",
         device_id=row["device_id"] or "",
-        device_owner=row["device_owner"] or "",
+        device_owner=owner,
         host="" if row["binding_vif_type"] in UNBOUND else row["binding_host_id"] or "",
         admin_state_up=row["admin_state_up"],
-        port_security=bool(row["port_security_enabled"]),
+        # Routers and DHCP servers answer for others, also on a port that a user made.
+        port_security=bool(row["port_security_enabled"]) and not owner.startswith(SERVICE_PREFIX),
         fixed_ips=tuple(addresses),
         address_pairs=tuple(sorted(pairs, key=msgspec.structs.astuple)),
         security_groups=tuple(sorted(groups)),

@@ -9,16 +9,10 @@ import msgspec
 import sqlalchemy as sa
 
 from netloom.feed.fragments import FloatingIp, HostRoute, Router, RouterPort
+from netloom.model.owners import ROUTER_GATEWAY, ROUTER_PORTS
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, IP_ALLOCATIONS, NETWORKS, PORTS, ROUTERS, SUBNETS
-
-GATEWAY_OWNER = "network:router_gateway"
-INTERFACE_OWNERS = (
-    "network:router_interface",
-    "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
-)
 
 Addresses = Mapping[str, Sequence[Any]]
 
@@ -33,7 +27,7 @@ def routers(tx: Tx, ids: Collection[str]) -> Mapping[str, Router]:
 
 
 def _of_routers(tx: Tx, ids: Collection[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(among(tx, PORTS.c.device_id, ids), PORTS.c.device_owner.in_((GATEWAY_OWNER, *INTERFACE_OWNERS)))
+    return sa.and_(among(tx, PORTS.c.device_id, ids), PORTS.c.device_owner.in_(ROUTER_PORTS))
 
 
 def _ports(tx: Tx, ids: Collection[str]) -> Mapping[str, Sequence[Any]]:
@@ -81,7 +75,7 @@ def _floating_ips(tx: Tx, ids: Collection[str]) -> Mapping[str, Sequence[Floatin
 def _router(
     row: Mapping[str, Any], ports: Sequence[Any], addresses: Addresses, floating: Sequence[FloatingIp]
 ) -> Router:
-    gateway = next((port for port in ports if port.device_owner == GATEWAY_OWNER), None)
+    gateway = next((port for port in ports if port.device_owner == ROUTER_GATEWAY), None)
     used = addresses.get(gateway.id, ()) if gateway is not None else ()
     return Router(
         id=row["id"],

@@ -1,0 +1,16 @@
+"""Well-known values of a port's ``device_owner``."""
+
+DHCP = "network:dhcp"
+ROUTER_INTERFACE = "network:router_interface"
+ROUTER_GATEWAY = "network:router_gateway"
+FLOATING_IP = "network:floatingip"
+SERVICE_PREFIX = "network:"
+
+ROUTER_INTERFACES = (
+    ROUTER_INTERFACE,
+    "network:router_interface_distributed",
+    "network:ha_router_replicated_interface",
+)
+"""Owners of a router's ports on projects' networks."""
+ROUTER_PORTS = (*ROUTER_INTERFACES, ROUTER_GATEWAY)
+"""Owners of all the ports that make a router."""

@@ -1,0 +1,85 @@
+"""Rows of a small cloud, written straight into the tables."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from netloom.store.database import Tx
+from netloom.store.tables.network import (
+    ADDRESS_GROUPS,
+    DHCP_BINDINGS,
+    FLOATINGIPS,
+    IP_ALLOCATIONS,
+    NETWORKS,
+    PORT_SECURITY_GROUPS,
+    PORTS,
+    ROUTER_BINDINGS,
+    ROUTERS,
+    SECURITY_GROUP_RULES,
+    SECURITY_GROUPS,
+    SUBNETS,
+)
+
+
+def _insert(tx: Tx, table: sa.Table, **values: Any) -> str:
+    row = {"id": str(uuid.uuid4()), "project_id": "p", **values}
+    tx.execute(table.insert(), row)
+    return row["id"]
+
+
+def network(tx: Tx, **values: Any) -> str:
+    return _insert(tx, NETWORKS, **{"admin_state_up": True, "mtu": 1450, "provider_network_type": "vxlan"} | values)
+
+
+def subnet(tx: Tx, network_id: str, cidr: str = "10.0.0.0/24", **values: Any) -> str:
+    version = 6 if ":" in cidr else 4
+    values = {"gateway_ip": "10.0.0.1", "enable_dhcp": True, **values}
+    return _insert(tx, SUBNETS, network_id=network_id, cidr=cidr, ip_version=version, **values)
+
+
+def port(
+    tx: Tx, network_id: str, host: str = "", places: Iterable[tuple[str, str]] = (), groups: Iterable[str] = (),
+    **values: Any,
+) -> str:  # fmt: skip
+    key = str(uuid.uuid4())
+    values = {"mac_address": f"fa:16:3e:{key[:2]}:{key[2:4]}:{key[4:6]}", "admin_state_up": True, **values}
+    values = {"port_security_enabled": True, "binding_vif_type": "ovs" if host else "unbound", **values}
+    values = {"allowed_address_pairs": [], **values}
+    _insert(tx, PORTS, id=key, network_id=network_id, binding_host_id=host, **values)
+    for position, (subnet_id, address) in enumerate(places):
+        row = {"subnet_id": subnet_id, "ip_address": address, "port_id": key, "network_id": network_id}
+        tx.execute(IP_ALLOCATIONS.insert(), row | {"position": position})
+    for group in groups:
+        tx.execute(PORT_SECURITY_GROUPS.insert(), {"port_id": key, "security_group_id": group})
+    return key
+
+
+def group(tx: Tx, **values: Any) -> str:
+    return _insert(tx, SECURITY_GROUPS, **{"stateful": True} | values)
+
+
+def rule(tx: Tx, group_id: str, direction: str = "ingress", ethertype: str = "IPv4", **values: Any) -> str:
+    return _insert(
+        tx, SECURITY_GROUP_RULES, security_group_id=group_id, direction=direction, ethertype=ethertype, **values
+    )
+
+
+def address_group(tx: Tx, *addresses: str) -> str:
+    return _insert(tx, ADDRESS_GROUPS, addresses=list(addresses))
+
+
+def router(tx: Tx, host: str = "", **values: Any) -> str:
+    router_id = _insert(tx, ROUTERS, **{"admin_state_up": True, "enable_snat": True} | values)
+    if host:
+        tx.execute(ROUTER_BINDINGS.insert(), {"router_id": router_id, "host": host})
+    return router_id
+
+
+def floating_ip(tx: Tx, **values: Any) -> str:
+    return _insert(tx, FLOATINGIPS, **values)
+
+
+def serve_dhcp(tx: Tx, network_id: str, host: str) -> None:
+    tx.execute(DHCP_BINDINGS.insert(), {"network_id": network_id, "host": host})

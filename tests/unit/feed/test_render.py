@@ -1,0 +1,233 @@
+"""Fragments as rendered from rows: complete, normalised, sorted, in a constant number of statements."""
+
+import pytest
+import sqlalchemy as sa
+
+from netloom.feed.fragments import (
+    AddressPair,
+    AddressSet,
+    DhcpNetwork,
+    DhcpOption,
+    FixedIp,
+    FloatingIp,
+    HostRoute,
+    SecurityRule,
+)
+from netloom.feed.render import encode, render, version
+from netloom.store.tables.network import PORTS, SECURITY_GROUP_RULES
+from tests.statements import statements
+from tests.unit.feed import cloud
+
+
+def one(store, name):
+    with store.read() as tx:
+        return render(tx, [name])[name]
+
+
+def test_port(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        sub = cloud.subnet(tx, net)
+        groups = [cloud.group(tx), cloud.group(tx)]
+        port = cloud.port(
+            tx, net, "h1", [(sub, "10.0.0.9"), (sub, "10.0.0.10")], groups, device_owner="compute:nova", device_id="vm",
+            allowed_address_pairs=[
+                {"ip_address": "10.0.0.77", "mac_address": "fa:16:3e:00:00:02"},
+                {"ip_address": "10.0.0.66", "mac_address": "fa:16:3e:00:00:01"},
+            ],
+            extra_dhcp_opts=[{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}],
+        )  # fmt: skip
+    found = one(store, f"port/{port}")
+    assert (found.name, found.network_id, found.host, found.device_owner) == (f"port/{port}", net, "h1", "compute:nova")
+    assert found.fixed_ips == (FixedIp(sub, "10.0.0.9"), FixedIp(sub, "10.0.0.10"))
+    assert found.security_groups == tuple(sorted(groups))
+    assert found.address_pairs == (
+        AddressPair("10.0.0.66", "fa:16:3e:00:00:01"),
+        AddressPair("10.0.0.77", "fa:16:3e:00:00:02"),
+    )
+    assert found.dhcp_options == (DhcpOption("mtu", "1400", 4),)
+    assert found.port_security
+
+
+def test_port_without_a_binding_is_on_no_host(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        failed = cloud.port(tx, net, "h1", binding_vif_type="binding_failed")
+    assert one(store, f"port/{failed}").host == ""
+
+
+def test_service_port_is_never_filtered(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        port = cloud.port(tx, net, "h1", device_owner="network:router_interface")
+    assert not one(store, f"port/{port}").port_security
+
+
+def test_network(store):
+    with store.write() as tx:
+        net = cloud.network(tx, provider_segmentation_id=7, router_external=True)
+        six = cloud.subnet(tx, net, "2001:db8::/64", gateway_ip=None, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+        four = cloud.subnet(
+            tx, net, dns_nameservers=["9.9.9.9", "1.1.1.1"],
+            host_routes=[{"destination": "10.2.0.0/24", "nexthop": "10.0.0.3"}],
+            allocation_pools=[{"start": "10.0.0.9", "end": "10.0.0.20"}, {"start": "10.0.0.2", "end": "10.0.0.5"}],
+        )  # fmt: skip
+    found = one(store, f"network/{net}")
+    assert (found.network_type, found.segmentation_id, found.physical_network, found.mtu) == ("vxlan", 7, "", 1450)
+    assert found.external
+    assert [item.id for item in found.subnets] == sorted((four, six))
+    subnets = {item.id: item for item in found.subnets}
+    assert subnets[four].dns_nameservers == ("9.9.9.9", "1.1.1.1")
+    assert subnets[four].host_routes == (HostRoute("10.2.0.0/24", "10.0.0.3"),)
+    assert subnets[four].pools == (("10.0.0.2", "10.0.0.5"), ("10.0.0.9", "10.0.0.20"))
+    assert (subnets[six].gateway, subnets[six].ra_mode, subnets[six].ip_version) == ("", "slaac", 6)
+
+
+def test_security_group_rules_are_normalised(store):
+    with store.write() as tx:
+        group, other, addresses = cloud.group(tx, stateful=False), cloud.group(tx), cloud.address_group(tx)
+        cloud.rule(tx, group, protocol="tcp", port_range_min=22, port_range_max=22)
+        cloud.rule(tx, group, protocol="6", port_range_min=22, port_range_max=22, normalized_cidr="0.0.0.0/0")
+        cloud.rule(tx, group, ethertype="IPv6", protocol="ipv6-icmp", port_range_min=128)
+        cloud.rule(tx, group, protocol="udp", normalized_cidr="10.1.0.0/16", remote_ip_prefix="10.1.2.3/16")
+        cloud.rule(tx, group, remote_group_id=other)
+        cloud.rule(tx, group, "egress", remote_address_group_id=addresses)
+    found = one(store, f"security_group/{group}")
+    assert not found.stateful
+    assert set(found.rules) == {
+        SecurityRule("ingress", 4, 6, 22, 22),
+        SecurityRule("ingress", 6, 58, 128, -1),
+        SecurityRule("ingress", 4, 17, remote_prefix="10.1.0.0/16"),
+        SecurityRule("ingress", 4, -1, remote_set=f"addresses/{other}"),
+        SecurityRule("egress", 4, -1, remote_set=f"addresses/{addresses}"),
+    }
+    assert len(found.rules) == 5
+
+
+def test_addresses_of_a_remote_group_are_those_of_its_ports(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        sub = cloud.subnet(tx, net)
+        six = cloud.subnet(tx, net, "2001:db8::/64")
+        group, empty = cloud.group(tx), cloud.group(tx)
+        pair = {"ip_address": "192.0.2.0/28", "mac_address": "fa:16:3e:00:00:01"}
+        cloud.port(tx, net, "h1", [(sub, "10.0.0.10"), (six, "2001:db8::5")], [group])
+        cloud.port(tx, net, "h2", [(sub, "10.0.0.9")], [group], allowed_address_pairs=[pair])
+        cloud.port(tx, net, "h2", [(sub, "10.0.0.8")], [])
+    assert one(store, f"addresses/{group}").prefixes == (
+        "10.0.0.9/32", "10.0.0.10/32", "192.0.2.0/28", "2001:db8::5/128",
+    )  # fmt: skip
+    assert one(store, f"addresses/{empty}") == AddressSet(id=empty, prefixes=())
+
+
+def test_addresses_of_an_address_group(store):
+    with store.write() as tx:
+        group = cloud.address_group(tx, "10.2.0.0/16", "10.1.0.0/16")
+    assert one(store, f"addresses/{group}").prefixes == ("10.1.0.0/16", "10.2.0.0/16")
+
+
+def test_dhcp(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        routed, isolated = cloud.subnet(tx, net), cloud.subnet(tx, net, "10.1.0.0/24", gateway_ip="10.1.0.1")
+        cloud.serve_dhcp(tx, net, "h1")
+        assert render(tx, [f"dhcp/{net}"]) == {f"dhcp/{net}": None}
+        port = cloud.port(tx, net, "h1", device_owner="network:dhcp")
+        cloud.port(tx, net, "h9", device_owner="network:dhcp")
+        cloud.port(tx, net, "h1", [(routed, "10.0.0.1")], device_owner="network:router_interface", device_id="r")
+        cloud.port(tx, net, "h1", [(isolated, "10.1.0.7")], device_owner="network:router_interface", device_id="r")
+    assert one(store, f"dhcp/{net}") == DhcpNetwork(net, port, (isolated,), "openstacklocal", 86400)
+
+
+def test_router(store):
+    with store.write() as tx:
+        outside, inside = cloud.network(tx, router_external=True, mtu=1500), cloud.network(tx)
+        out = cloud.subnet(tx, outside, "203.0.113.0/24", gateway_ip="203.0.113.1")
+        four, six = cloud.subnet(tx, inside), cloud.subnet(tx, inside, "2001:db8::/64", gateway_ip="2001:db8::")
+        routes = [{"destination": "10.9.0.0/24", "nexthop": "10.0.0.9"}]
+        router = cloud.router(tx, enable_snat=False, routes=routes)
+        owned = {"device_id": router, "project_id": ""}
+        gateway = cloud.port(tx, outside, "h1", [(out, "203.0.113.5")], device_owner="network:router_gateway", **owned)
+        interfaces = [
+            cloud.port(tx, inside, "h1", places, device_owner="network:router_interface", **owned)
+            for places in ([(four, "10.0.0.1")], [(six, "2001:db8::")])
+        ]
+        cloud.port(tx, inside, "h1", [(four, "10.0.0.44")], device_owner="compute:x", **owned)
+        vm = cloud.port(tx, inside, "h2", [(four, "10.0.0.9")])
+        floating = cloud.floating_ip(
+            tx, floating_ip_address="203.0.113.9", fixed_ip_address="10.0.0.9", port_id=vm, router_id=router
+        )
+        cloud.floating_ip(tx, floating_ip_address="203.0.113.10")
+    found = one(store, f"router/{router}")
+    assert [port.port_id for port in found.interfaces] == sorted(interfaces)
+    by_subnet = {port.subnets: port for port in found.interfaces}
+    assert by_subnet[(four,)].addresses == ("10.0.0.1/24",)
+    assert by_subnet[(six,)].addresses == ("2001:db8::/64",)
+    assert (found.gateway.port_id, found.gateway.mtu, found.gateway.addresses) == (gateway, 1500, ("203.0.113.5/24",))
+    assert found.gateway_routes == ("203.0.113.1",)
+    assert found.floating_ips == (FloatingIp(floating, "203.0.113.9", "10.0.0.9", vm),)
+    assert found.routes == (HostRoute("10.9.0.0/24", "10.0.0.9"),)
+    assert not found.enable_snat
+
+
+@pytest.mark.parametrize("kind", ["port", "network", "security_group", "addresses", "dhcp", "router", "nonsense"])
+def test_what_is_gone_is_none(store, kind):
+    assert one(store, f"{kind}/gone") is None
+
+
+def test_version_follows_the_contents(store):
+    with store.write() as tx:
+        group = cloud.group(tx)
+        kept, gone = cloud.rule(tx, group, protocol="tcp"), cloud.rule(tx, group, protocol="udp")
+    before = version(encode(one(store, f"security_group/{group}")))
+    assert before == version(encode(one(store, f"security_group/{group}")))
+    assert len(before) == 16
+    with store.write() as tx:
+        tx.execute(SECURITY_GROUP_RULES.delete().where(SECURITY_GROUP_RULES.c.id == gone))
+    after = version(encode(one(store, f"security_group/{group}")))
+    assert after != before
+    with store.write() as tx:
+        tx.execute(sa.delete(SECURITY_GROUP_RULES).where(SECURITY_GROUP_RULES.c.id == kept))
+        cloud.rule(tx, group, protocol="6")
+    assert version(encode(one(store, f"security_group/{group}"))) == after
+
+
+def populate(tx, times: int) -> list[str]:
+    """Names of fragments of all kinds, of a cloud of that many of each."""
+    names = []
+    for _ in range(times):
+        net = cloud.network(tx)
+        sub = cloud.subnet(tx, net)
+        group = cloud.group(tx)
+        cloud.rule(tx, group, remote_group_id=group)
+        router = cloud.router(tx, "h1")
+        cloud.serve_dhcp(tx, net, "h1")
+        cloud.port(tx, net, "h1", device_owner="network:dhcp")
+        cloud.port(tx, net, "h1", [(sub, "10.0.0.1")], device_owner="network:router_interface", device_id=router)
+        port = cloud.port(tx, net, "h1", [(sub, "10.0.0.2")], [group])
+        names += [f"port/{port}", f"network/{net}", f"security_group/{group}", f"addresses/{group}", f"dhcp/{net}"]
+        names.append(f"router/{router}")
+    return names
+
+
+def test_number_of_statements_does_not_grow(store):
+    with store.write() as tx:
+        names = populate(tx, 30)
+    counts = []
+    for wanted in (names[:6], names):
+        with store.read() as tx, statements(store) as seen:
+            assert None not in render(tx, wanted).values()
+        counts.append(len(seen))
+    assert counts == [18, 18]
+
+
+def test_more_names_than_a_statement_takes_parameters(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        port = cloud.port(tx, net)
+    names = [f"port/{number}" for number in range(70_000)] + [f"port/{port}"]
+    with store.read() as tx:
+        found = render(tx, names)
+        assert tx.execute(sa.select(sa.func.count()).select_from(PORTS)).scalar() == 1
+    assert len(found) == 70_001
+    assert [name for name, fragment in found.items() if fragment is not None] == [f"port/{port}"]
