@@ -1,9 +1,10 @@
 """Processes that outlive the agent: dnsmasq, radvd, haproxy, keepalived.
 
 Each has a directory ``daemons/NAME`` below the run directory with ``record`` (what runs: process number, start
-time, arguments, digests) and ``log`` (its output). A restarted agent takes a recorded process for ours when its
-start time is the recorded one, so a reused number deceives nobody. Every process also bears the agent's mark in
-its environment; one that has it, but no record (the agent died between start and record), is ended.
+time, arguments, digests) and ``log`` (its output); what a daemon puts there goes with it. A restarted agent takes
+a recorded process for ours when its start time is the recorded one, so a reused number deceives nobody. Every
+process also bears the agent's mark in its environment; one that has it, but no record (the agent died between
+start and record), is ended.
 
 Planned arguments keep the process in the foreground, so that the recorded number stays its own.
 """
@@ -23,7 +24,7 @@ import msgspec
 
 from netloom.host.failures import failure
 from netloom.host.layout import Layout
-from netloom.host.namespaces import inside
+from netloom.host.namespaces import RUN_NETNS, inside
 from netloom.state import Changes, Daemon, Failure
 
 _MARK = "NETLOOM_AGENT"
@@ -89,7 +90,7 @@ class Daemons:
         self._running.clear()
 
     def observe(self) -> Iterator[Daemon]:
-        """The daemons that run."""
+        """The daemons that run. One whose namespace has since been made anew shows in a namespace ``?``."""
         for name in sorted(self._running):
             if self._gone(self._running[name], 0):
                 self._bury(name)
@@ -97,7 +98,7 @@ class Daemons:
                 r = self._running[name].record
                 yield Daemon(
                     name=name,
-                    namespace=r.namespace,
+                    namespace=r.namespace if _lives_in(r.pid, r.namespace) else "?",
                     argv=r.argv,
                     reloads=r.reloads,
                     reload_signal=r.reload_signal,
@@ -180,7 +181,7 @@ class Daemons:
             log.unlink()
         places = {"{state}": str(self._layout.state_dir), "{run}": str(self._layout.run_dir)}
         argv = [_placed(argument, places) for argument in daemon.argv]
-        with inside(daemon.namespace), log.open("ab") as output:
+        with inside(daemon.namespace), open(log, "ab", opener=_private) as output:
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -281,6 +282,18 @@ def _placed(argument: str, places: dict[str, str]) -> str:
 def _start_time(pid: int) -> int:
     """Clock ticks since boot (proc(5), stat field 22)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19])
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o640)
+
+
+def _lives_in(pid: int, namespace: str) -> bool:
+    own = f"/proc/{pid}/ns/net"
+    try:
+        return os.path.samefile(own, RUN_NETNS / namespace if namespace else "/proc/thread-self/ns/net")
+    except OSError:
+        return False
 
 
 def _kill_session(running: _Running) -> None:

@@ -29,9 +29,9 @@ class Files:
         self._paths = set(self._manifest.read_text().splitlines()) if self._manifest.exists() else set()
 
     def observe(self) -> Iterator[File]:
-        """The files in the manifest that are there."""
+        """The files in the manifest that are there and can be read."""
         for path in sorted(self._paths):
-            with contextlib.suppress(FileNotFoundError), (self._root / path).open("rb") as stream:
+            with contextlib.suppress(OSError), (self._root / path).open("rb") as stream:
                 mode = os.fstat(stream.fileno()).st_mode & 0o7777
                 yield File(path=path, text=stream.read().decode(errors="replace"), mode=mode)
 
@@ -55,6 +55,8 @@ class Files:
 
     def delete(self, changes: Changes[File]) -> list[Failure]:
         """Remove the unwanted ones, and directories that hold no planned file any more."""
+        if not changes.delete:
+            return []
         failures, gone = [], set()
         for file in changes.delete:
             try:
@@ -66,8 +68,7 @@ class Files:
         for parent in {parent for path in gone for parent in PurePosixPath(path).parents}:
             if str(parent) != "." and str(parent) not in left:
                 shutil.rmtree(self._root / parent, ignore_errors=True)
-        if gone:
-            self._record(self._paths - gone)
+        self._record(self._paths - gone)
         return failures
 
     def _record(self, paths: set[str]) -> None:

@@ -37,7 +37,10 @@ class _Seen:
 
 
 def canonical(table: FilterTable) -> FilterTable:
-    """The table without what says nothing: an empty built-in chain that accepts; chains by name."""
+    """The table without what says nothing: an empty built-in chain that accepts; chains by name.
+
+    A table that is left without chains is as good as none, and is neither loaded nor observed.
+    """
     chains = [chain for chain in table.chains if chain.rules or chain.policy != "ACCEPT"]
     return replace(table, chains=tuple(sorted(chains, key=lambda chain: chain.name)))
 
@@ -131,5 +134,6 @@ def parse(saved: str, namespace: str, family: int) -> Iterator[FilterTable]:
                 _, chain, rule = line.split(" ", 2)
                 rules[chain].append(rule)
         chains = tuple(Chain(name=c, policy=policy, rules=tuple(rules[c])) for c, policy in policies.items())
-        if name in _TABLES:
-            yield canonical(FilterTable(namespace=namespace, family=family, table=name, chains=chains))
+        table = canonical(FilterTable(namespace=namespace, family=family, table=name, chains=chains))
+        if name in _TABLES and table.chains:
+            yield table

@@ -132,12 +132,10 @@ class Host:
         Raises:
             ConnectionError: Open vSwitch's database does not answer.
         """
-        ovs = HostState(self._ovsdb.observe())
         quiet = self._quiet or self._look_at_quiet()
         self._quiet = None  # unknown, should the following be interrupted
         daemons = HostState(self._daemons.observe())
         namespaces = desired.changes(Namespace, quiet)
-        ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
 
         # A process must not see what it lives in go away piece by piece, so unwanted ones end first.
         self._daemons.delete(desired.changes(Daemon, daemons))
@@ -146,8 +144,11 @@ class Host:
         failed += refused
         veths = wanted.changes(Veth, quiet)
         failed += self._make_links(wanted, quiet, veths)
-        # Devices of instances, and links, are there before the switch takes them as ports.
+        # Devices of instances, and links, are there before the switch takes them as ports. It is observed only now,
+        # because a device that was made anew must be plugged anew.
         others = self._prepare_instances(desired)
+        ovs = HostState(self._ovsdb.observe())
+        ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
         # An address is translated and filtered as planned from its first packet on; see also _make_addresses.
         failed += self._filters.apply(_staying(wanted.changes(FilterTable, quiet), namespaces))
@@ -165,8 +166,9 @@ class Host:
         failed += self._files.delete(files)
         self._daemons.sweep({daemon.name for daemon in desired.of(Daemon).values()})
         # Only now does the segment reach a new address; and an instance boots into a network that answers it.
+        missing = {failure.element for failure in failed}
         new = wanted.changes(Address, quiet).create
-        self._announcer.announce(address for address in new if address.announced)
+        self._announcer.announce(address for address in new if address.announced and str(address) not in missing)
         others += self._instances.start() if self._instances else []
         self._quiet = None if failed else wanted
         return failed + others
@@ -188,7 +190,7 @@ class Host:
         failures = self._sysctls.apply(sysctl for sysctl in set_anew if not of_a_device(sysctl))
         failures += self._veths.create(veths)
         failures += self._sysctls.apply(sysctl for sysctl in set_anew if of_a_device(sysctl))
-        return failures + self._veths.bring_up([*veths.create, *(want for _, want in veths.update)])
+        return failures + self._veths.bring_up()
 
     def _make_addresses(
         self, wanted: HostState, quiet: HostState, namespaces: Changes[Namespace], veths: Changes[Veth]
@@ -252,8 +254,10 @@ def _reachable(desired: HostState, failed: Sequence[Failure]) -> tuple[HostState
     there = {_HOST} | {namespace.name for namespace in wanted.of(Namespace).values()}
     failures = []
     for element in (element for kind in _IN_NAMESPACES for element in desired.of(kind).values()):
+        if isinstance(element, FilterTable) and not (element := canonical(element)).chains:
+            continue
         if _namespace(element) in there:
-            wanted.add(canonical(element) if isinstance(element, FilterTable) else element)
+            wanted.add(element)
         else:
             reason = FileNotFoundError(f"namespace {_namespace(element)} is not there, or not ours")
             failures.append(failure(element, reason))

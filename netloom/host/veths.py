@@ -1,7 +1,8 @@
 """Veth pairs between the host and its namespaces.
 
-Ours are the pairs whose outer end bears the agent's mark as its alias (``ip link show``). A device of a planned
-name without the mark is somebody else's: it is not touched, and the pair planned under its name fails.
+Ours are the pairs whose outer end is in the agent's device group, a number made of its mark (``ip link show group``):
+of all marks only the group is there from the device's birth, so no crash leaves a pair without it. A device of a
+planned name that is not in it is somebody else's: it is not touched, and the pair planned under its name fails.
 """
 
 import array
@@ -10,6 +11,7 @@ import fcntl
 import os
 import socket
 import struct
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,6 +52,7 @@ class Link:
     mtu: int
     mac: str
     alias: str
+    group: int
     is_veth: bool
 
 
@@ -67,6 +70,7 @@ def links() -> Iterator[Link]:
                 mtu=struct.unpack("=I", found[IFLA_MTU])[0],
                 mac=found.get(IFLA_ADDRESS, b"").hex(":"),
                 alias=string(found.get(IFLA_IFALIAS, b"")),
+                group=struct.unpack("=I", found[IFLA_GROUP])[0],
                 is_veth=string(info.get(IFLA_INFO_KIND, b"")) == "veth",
             )
 
@@ -84,11 +88,12 @@ class Veths:
     """The driver of veth pairs."""
 
     def __init__(self, layout: Layout) -> None:
-        self._mark = layout.mark
+        self._group = zlib.crc32(layout.mark.encode()) & 0x7FFFFFFF
+        self._made: list[Veth] = []
 
     def observe(self, namespaces: Iterable[str]) -> Iterator[Veth]:
         """Our pairs. One that is not whole (an end down or away, offload on) shows with MTU 0: never as planned."""
-        outer = {link.name: link for link in links() if link.is_veth and link.alias == self._mark}
+        outer = {link.name: link for link in links() if link.is_veth and link.group == self._group}
         for namespace in namespaces if outer else ():
             with inside(namespace):
                 for inner in links():
@@ -103,7 +108,7 @@ class Veths:
         return Veth(name=inner.name, namespace=namespace, mac=inner.mac, mtu=inner.mtu if whole else 0)
 
     def create(self, changes: Changes[Veth]) -> list[Failure]:
-        """Make the missing pairs and change the others, all of them still down on the inside (see ``bring_up``)."""
+        """Make the missing pairs, still down, and change the others; ``bring_up`` finishes them."""
         moved = [have for have, want in changes.update if have.namespace != want.namespace]
         errors = self._delete(moved)
         fresh = [*changes.create, *(want for have, want in changes.update if have.namespace != want.namespace)]
@@ -111,6 +116,7 @@ class Veths:
         kept = [want for have, want in changes.update if have.namespace == want.namespace]
         with Socket() as netlink:
             errors |= _named(kept, netlink.send([self._settings(veth.name, veth.mtu) for veth in kept]))
+        self._made = [veth for veth in (*fresh, *kept) if veth.name not in errors]
         return _failures([*moved, *fresh, *kept], errors)
 
     def _create(self, veths: list[Veth]) -> dict[str, OSError]:
@@ -142,18 +148,18 @@ class Veths:
         peer = bytes(16) + text(IFLA_IFNAME, veth.name) + number(IFLA_MTU, veth.mtu)
         peer += attribute(IFLA_ADDRESS, bytes.fromhex(veth.mac.replace(":", ""))) + number(IFLA_NET_NS_FD, target)
         data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-        body = bytes(16) + text(IFLA_IFNAME, veth.name) + number(IFLA_MTU, veth.mtu) + text(IFLA_IFALIAS, self._mark)
+        body = bytes(16) + text(IFLA_IFNAME, veth.name) + number(IFLA_MTU, veth.mtu) + number(IFLA_GROUP, self._group)
         body += attribute(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth") + data)
         return Request(NEWLINK, body, CREATE | EXCL)
 
     def _settings(self, name: str, mtu: int) -> Request:
         return Request(NEWLINK, bytes(16) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu))
 
-    def bring_up(self, veths: Iterable[Veth]) -> list[Failure]:
-        """Bring both ends up, the inner ones as planned; called when the devices' kernel settings are there."""
+    def bring_up(self) -> list[Failure]:
+        """Bring both ends of what ``create`` made up, the inner ones as planned; their kernel settings are there."""
         inner: dict[str, list[Veth]] = defaultdict(list)
         errors: dict[str, OSError] = {}
-        for veth in veths:
+        for veth in self._made:
             inner[veth.namespace].append(veth)
         for namespace, those in inner.items():
             try:
@@ -161,10 +167,9 @@ class Veths:
                     errors |= self._bring_up_inner(those)
             except OSError as error:
                 errors |= {veth.name: error for veth in those}
-        everyone = [veth for those in inner.values() for veth in those]
         with Socket() as netlink:
-            errors |= _named(everyone, netlink.send([_up(veth.name) for veth in everyone]))
-        return _failures(everyone, errors)
+            errors |= _named(self._made, netlink.send([_up(veth.name) for veth in self._made]))
+        return _failures(self._made, errors)
 
     @staticmethod
     def _bring_up_inner(veths: list[Veth]) -> dict[str, OSError]:
