@@ -69,16 +69,19 @@ class Instances:
     def observe(self) -> Iterator[Instance]:
         """The instances of this host. The cards of a running one are those that are there."""
         present = cards()
-        living = set()
-        for path in sorted(self._home.iterdir()) if self._home.is_dir() else []:
-            record = self._read(path.name)
-            running = record.process.alive
-            instance = replace(record.instance, running=running)
-            if running:
-                living.add(record.process)
-                instance = replace(instance, nics=tuple(_present(instance, present)))
-            yield instance
-        self._watch(living)
+        found = [self._observe(path.name, present) for path in self._directories()]
+        self._watch({process for _, process in found if process.alive})
+        return iter([instance for instance, _ in found])
+
+    def _directories(self) -> list[Path]:
+        return sorted(self._home.iterdir()) if self._home.is_dir() else []
+
+    def _observe(self, instance_id: str, present: Mapping[str, Card]) -> tuple[Instance, Process]:
+        record = self._read(instance_id)
+        if not record.process.alive:
+            return replace(record.instance, running=False), record.process
+        nics = tuple(_present(record.instance, present))
+        return replace(record.instance, running=True, nics=nics), record.process
 
     def deaths(self) -> list[int]:
         """File descriptors, one for each instance that ran when last observed; readable when it has ended.
