@@ -16,10 +16,10 @@ from netloom.state import Element, Facts, Instance, Nic, SwitchPort
 
 
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterator[Element]:
-    """The instances of this host, and those of their network cards that are not plugged yet."""
+    """The instances of this host, and the cards of running ones that are not plugged yet; a stopped one has none."""
     for server in intent.servers.values():
         yield _instance(server)
-        for nic in server.nics:
+        for nic in server.nics if server.running else ():
             port = intent.ports.get(nic.port_id)
             if port and nic.port_id not in facts.interfaces:
                 yield _plug(server, nic, port, intent=intent, settings=settings, vlans=vlans)

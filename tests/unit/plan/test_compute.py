@@ -34,5 +34,7 @@ def test_a_port_that_has_not_come_yet_is_waited_for() -> None:
 
 def test_power_and_reboots_reach_the_instance() -> None:
     stopped = msgspec.structs.replace(cloud.SERVER, running=False, boot=3)
-    (instance,) = cloud.planned(compute.plan, stopped).of(Instance).values()
+    state = cloud.planned(compute.plan, cloud.DEMO_NET, cloud.INSTANCE_PORT, stopped)
+    (instance,) = state.of(Instance).values()
     assert (instance.running, instance.boot) == (False, 3)
+    assert not state.of(SwitchPort)  # its devices are not there
