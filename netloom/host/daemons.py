@@ -138,6 +138,8 @@ class Daemons:
             if path.name not in wanted and path.name not in self._running:
                 self._troubles.pop(path.name, None)
                 shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # not there, or not empty
+            self._directory.rmdir()
 
     @staticmethod
     def _attempt(action: Callable[[Daemon], None], daemon: Daemon) -> list[Failure]:

@@ -12,15 +12,9 @@ def tables(box, port=80, number=0):
     dnat = "-d 203.0.113.10/32 -i qg-1 -j DNAT --to-destination 10.0.0.5"
     snat = "-o qg-1 -m mark ! --mark 0x2/0xffff -j SNAT --to-source 203.0.113.1"
     nat = (
-        Chain(
-            name="neutron-l3-agent-PREROUTING", rules=("-d 203.0.113.10/32 -i qg-1 -j DNAT --to-destination 10.0.0.5",)
-        ),
+        Chain(name="neutron-l3-agent-PREROUTING", rules=(dnat,)),
         Chain(name="PREROUTING", policy="ACCEPT", rules=("-j neutron-l3-agent-PREROUTING",)),
-        Chain(
-            name="POSTROUTING",
-            policy="ACCEPT",
-            rules=(snat,),
-        ),
+        Chain(name="POSTROUTING", policy="ACCEPT", rules=(snat,)),
     )
     forward = Chain(name="FORWARD", policy="DROP", rules=(f"-p tcp -m tcp --dport {port} -j ACCEPT",))
     return [

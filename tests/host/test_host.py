@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from netloom.host.host import Host
 from netloom.host.namespaces import RUN_NETNS
 from netloom.host.vswitch import VSwitch
+from netloom.standalone.guest import build
 from netloom.state import (
     Address,
     Bridge,
@@ -21,7 +23,9 @@ from netloom.state import (
     FilterTable,
     Flow,
     HostState,
+    Instance,
     Namespace,
+    Nic,
     Route,
     SwitchPort,
     Sysctl,
@@ -55,11 +59,11 @@ class Lab:
         self.box = box
         self.vswitch = vswitch
 
-    def start(self):
+    def start(self, guest=None):
         """Start the agent's half, anew if it ran."""
         if hasattr(self, "host"):
             self.host.close()
-        self.host = Host(self.box.layout)
+        self.host = Host(self.box.layout, guest)
 
     def bridge(self):
         yield Bridge(name="br-int", datapath_type="netdev")
@@ -158,7 +162,7 @@ def test_an_emptied_plan_leaves_nothing(lab):
     assert not [name for name in os.listdir(RUN_NETNS) if lab.box.router() in name]
     assert lab.box.run not in run("ip", "link")
     assert os.listdir(lab.box.layout.state_dir) == []
-    assert os.listdir(lab.box.layout.run_dir / "daemons") == []
+    assert os.listdir(lab.box.layout.run_dir) == []
     assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
 
 
@@ -251,6 +255,29 @@ def test_a_lost_last_address_does_not_take_routes_along(lab):
     assert_is(lab, plan)
 
 
+def test_an_agent_killed_while_it_applies_is_followed_by_one_that_converges(lab):
+    plans = [state(lab.bridge(), *(lab.router(n, 2, version) for n in range(4))) for version in range(2)]
+    completed = 0
+    for turn, milliseconds in enumerate((20, 40, 60, 90, 120, 160)):
+        lab.host.close()
+        child = os.fork()
+        if child == 0:
+            Host(lab.box.layout).apply(plans[turn % 2])
+            os._exit(0)
+        killer = threading.Timer(milliseconds / 1000, os.kill, (child, signal.SIGKILL))
+        killer.start()
+        # WNOWAIT keeps the number taken until the killer is done with it.
+        completed += os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT).si_code == os.CLD_EXITED
+        killer.cancel()
+        killer.join()
+        os.waitpid(child, 0)
+        lab.host = Host(lab.box.layout)
+        plan = plans[(turn + 1) // 2 % 2]
+        eventually(lambda plan=plan: lab.host.apply(plan) == [] and not lab.host.apply(plan))
+        assert_is(lab, plan)
+    assert completed < 6, "nobody was killed: the delays are too long"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_walk_between_random_plans(lab, seed):
     chance = random.Random(seed)
@@ -267,6 +294,35 @@ def test_walk_between_random_plans(lab, seed):
         assert lab.host.apply(plan) == []
         if plan.of(Bridge):
             assert_is(lab, plan)
+
+
+def test_an_instance_boots_into_its_network_and_again_when_it_dies(lab):
+    lab.start(guest=build(lab.box.home / "guest"))
+    tap, number = f"tap{lab.box.run}", uuid.uuid4()
+    nic = Nic(port_id="port-1", device=tap, mac="fa:16:3e:00:00:05", mtu=1450)
+    instance = Instance(id=str(number), hostname="vm1", image="any", memory_mb=64, vcpus=1, nics=(nic,))
+    ids = (("attached-mac", nic.mac), ("iface-id", nic.port_id))
+    plug = SwitchPort(bridge="br-int", name=tap, tag=1, external_ids=ids)
+    plan = state(lab.bridge(), [instance, plug])
+    try:
+        assert lab.host.apply(plan) == []
+        assert_is(lab, plan)
+        assert lab.host.facts().interfaces["port-1"].device == tap
+        eventually(lambda: not lab.host.wait(0.05))
+        (first,) = guests(lab)
+        os.kill(first, signal.SIGKILL)
+        assert lab.host.wait(10)
+        eventually(lambda: lab.host.apply(plan) == [] and guests(lab) not in ([], [first]))
+        eventually(lambda: lab.host.apply(plan) == [] and str(without_flows(lab.seen())) == str(without_flows(plan)))
+    finally:
+        lab.host.apply(HostState())
+    assert len(lab.seen()) == 0
+
+
+def guests(lab):
+    """First processes of the instances, by the descriptors that tell of their death."""
+    infos = [Path(f"/proc/self/fdinfo/{descriptor}").read_text() for descriptor in lab.host._instances.deaths()]
+    return [int(line.split()[1]) for info in infos for line in info.splitlines() if line.startswith("Pid:")]
 
 
 def test_speed_with_fifty_routers(lab):
