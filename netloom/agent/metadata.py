@@ -95,7 +95,7 @@ def mac_of_link_local(address: IPv6Address) -> str:
 
 
 class Responder:
-    """Answers the metadata proxy of this host on a UNIX socket until it is closed."""
+    """Answers the metadata proxy of this host on a UNIX socket until it is stopped."""
 
     def __init__(
         self, path: Path, intent: Callable[[], Intent], nova: NovaMetadata, *, owner: int = -1, group: int = -1
@@ -117,7 +117,7 @@ class Responder:
         """Answer, in threads of its own."""
         self._thread.start()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop answering and remove the socket."""
         if self._thread.is_alive():
             self._server.shutdown()

@@ -172,7 +172,7 @@ def cloud(nova: int) -> Iterator[Cloud]:
     responder.start()
     yield cloud
     lab.close()
-    responder.close()
+    responder.stop()
 
 
 def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(cloud: Cloud) -> None:

@@ -143,7 +143,7 @@ def path(tmp_path_factory: pytest.TempPathFactory, running_nova: ThreadingHTTPSe
     responder = Responder(path, lambda: INTENT, where)
     responder.start()
     yield path
-    responder.close()
+    responder.stop()
     assert not path.exists()
 
 
@@ -235,7 +235,7 @@ def test_a_service_that_is_down_is_unavailable(tmp_path: Path) -> None:
         try:
             assert ask(tmp_path / "s", VM1)[0] == 503
         finally:
-            responder.close()
+            responder.stop()
 
 
 def test_a_wrong_secret_is_refused_and_never_shown(
@@ -247,7 +247,7 @@ def test_a_wrong_secret_is_refused_and_never_shown(
     try:
         assert ask(tmp_path / "s", VM1)[0] == 403
     finally:
-        responder.close()
+        responder.stop()
     output = capsys.readouterr()
     assert "not that one" not in output.out + output.err + repr(where)
 
