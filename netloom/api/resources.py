@@ -7,9 +7,25 @@ from typing import Any
 from netloom.api.transactions import write
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
+from netloom.model.ports import PORT
+from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
-from netloom.rules import address_groups, networks, rbac_policies, reading, security_group_rules, security_groups
+from netloom.model.subnets import SUBNETPOOL
+from netloom.rules import (
+    address_groups,
+    extraroutes,
+    floatingips,
+    networks,
+    ports,
+    rbac_policies,
+    reading,
+    router_interfaces,
+    routers,
+    security_group_rules,
+    security_groups,
+    subnetpools,
+)
 from netloom.rules.context import Context
 from netloom.rules.query import Query, select_rows
 from netloom.store.database import Store, Tx
@@ -51,6 +67,27 @@ def ensure_default_group(store: Store, context: Context) -> None:
 
 FAMILIES: tuple[Family, ...] = (
     Family(NETWORK, create=networks.create, update=networks.update, delete=networks.delete),
+    Family(PORT, create=ports.create, update=ports.update, delete=ports.delete),
+    Family(
+        SUBNETPOOL,
+        create=subnetpools.create,
+        update=subnetpools.update,
+        delete=subnetpools.delete,
+        actions={"add_prefixes": subnetpools.add_prefixes, "remove_prefixes": subnetpools.remove_prefixes},
+    ),
+    Family(
+        ROUTER,
+        create=routers.create,
+        update=routers.update,
+        delete=routers.delete,
+        actions={
+            "add_router_interface": router_interfaces.add_router_interface,
+            "remove_router_interface": router_interfaces.remove_router_interface,
+            "add_extraroutes": extraroutes.add_extraroutes,
+            "remove_extraroutes": extraroutes.remove_extraroutes,
+        },
+    ),
+    Family(FLOATINGIP, create=floatingips.create, update=floatingips.update, delete=floatingips.delete),
     Family(
         SECURITY_GROUP,
         create=security_groups.create,

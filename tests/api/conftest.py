@@ -1,7 +1,6 @@
 """The API over real databases: SQLite in a file, and PostgreSQL where it is installed."""
 
 import logging
-import warnings
 
 import pytest
 import structlog
@@ -12,19 +11,23 @@ from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.tables import feed, network  # noqa: F401  (they fill the metadata)
 from netloom.store.tables.base import METADATA
-from tests.api.client import Api, authenticate
+from tests.api.client import Api, TestClient, authenticate
+from tests.databases import postgresql  # noqa: F401  (a fixture)
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
+structlog.configure(
+    processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)],
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+)
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
-
-@pytest.fixture(scope="session", params=["sqlite"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request, tmp_path_factory):
-    """An empty database, for all tests of a run."""
-    store = Store(f"sqlite:///{tmp_path_factory.mktemp('database')}/netloom.db")
+    """A database for all tests of a run."""
+    if request.param == "sqlite":
+        store = Store(f"sqlite:///{tmp_path_factory.mktemp('database')}/netloom.db")
+    else:
+        url = request.getfixturevalue("postgresql")
+        store = Store(url.render_as_string())
     METADATA.create_all(store.engine)
     yield store
     store.close()

@@ -58,8 +58,13 @@ def test_ports_on_foreign_networks(alice, bob, admin):
     shared = admin.network(shared=True)
     port = bob.port(shared["id"])
     assert port["project_id"] == "beta"
-    for values in ({"mac_address": "fa:16:3e:11:22:33"}, {"port_security_enabled": False},
-                   {"device_owner": "network:dhcp"}, {"binding:host_id": "h"}, {"binding:profile": {"a": 1}}):  # fmt: skip
+    for values in (
+        {"mac_address": "fa:16:3e:11:22:33"},
+        {"port_security_enabled": False},
+        {"device_owner": "network:dhcp"},
+        {"binding:host_id": "h"},
+        {"binding:profile": {"a": 1}},
+    ):
         bob.fails(403, "PolicyNotAuthorized", "POST", "ports", {"port": {"network_id": shared["id"]} | values})
 
 
@@ -91,7 +96,7 @@ def test_binding_profiles_are_for_services(admin):
     network = admin.network()
     body = {"port": {"network_id": network["id"], "binding:profile": {"a": "b"}}}
     admin.fails(403, "PolicyNotAuthorized", "POST", "ports", body)
-    port = admin.as_("service", "services").post("ports", body)["port"]
+    port = admin.as_("admin+service", "services").post("ports", body)["port"]
     assert port["binding:profile"] == {"a": "b"}
 
 

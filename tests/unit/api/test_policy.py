@@ -50,7 +50,7 @@ def expressions():
     shared=st.booleans(),
     service=st.booleans(),
 )
-def test_every_rule_decides_alike(text, roles, project, owner, shared, service):
+def test_every_rule_decides_alike(*, text, roles, project, owner, shared, service):
     texts = {"base": "role:reader or project_id:%(project_id)s", "loop": "!", "tested": text}
     credentials = {
         "roles": roles, "project_id": project, "tenant_id": project, "user_id": "u1", "user": {"id": "u1"},
