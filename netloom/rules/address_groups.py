@@ -76,7 +76,7 @@ def add_addresses(tx: Tx, context: Context, current: Body, body: Body) -> Body:
     wanted, present = _addresses(body), _locked(tx, current)
     if known := [prefix for prefix in wanted if prefix in present]:
         raise AddressesAlreadyExist(addresses=known, address_group_id=current["id"])
-    return _store(tx, context, current, present + wanted)
+    return _store(tx, context, current | {"addresses": present}, present + wanted)
 
 
 def remove_addresses(tx: Tx, context: Context, current: Body, body: Body) -> Body:
@@ -87,7 +87,8 @@ def remove_addresses(tx: Tx, context: Context, current: Body, body: Body) -> Bod
     wanted, present = _addresses(body), _locked(tx, current)
     if unknown := [prefix for prefix in wanted if prefix not in present]:
         raise AddressesNotFound(addresses=unknown, address_group_id=current["id"])
-    return _store(tx, context, current, [prefix for prefix in present if prefix not in wanted])
+    left = [prefix for prefix in present if prefix not in wanted]
+    return _store(tx, context, current | {"addresses": present}, left)
 
 
 def _locked(tx: Tx, current: Body) -> list[str]:
