@@ -93,7 +93,8 @@ class Packet:
         ends = {ARP: ("arp_spa", "arp_tpa"), IPV4: ("nw_src", "nw_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
         words += [f"{name}={value}" for name, value in zip(ends[self.ethertype], (self.src, self.dst), strict=True)]
         if self.is_icmp:
-            words += [f"icmp_type={self.sport}", f"icmp_code={self.dport}"]
+            kind = "icmp" if self.protocol == 1 else "icmpv6"
+            words += [f"{kind}_type={self.sport}", f"{kind}_code={self.dport}"]
         elif self.protocol in (6, 17, 132):
             kind = {6: "tcp", 17: "udp", 132: "sctp"}[self.protocol]
             words += [f"{kind}_src={self.sport}", f"{kind}_dst={self.dport}"]
