@@ -40,9 +40,8 @@ log = structlog.get_logger(__name__)
 class NovaMetadata:
     """Where Nova's metadata service is, by the meaning of Neutron's options."""
 
-    host: str = "127.0.0.1"
-    port: int = 8775
-    protocol: str = "http"
+    url: str = "http://127.0.0.1:8775"
+    """``nova_metadata_protocol``, ``_host`` and ``_port``."""
     shared_secret: str = field(default="", repr=False)
     insecure: bool = False
     """Do not verify the service's certificate."""
@@ -150,7 +149,7 @@ class Responder:
         try:
             reply = self._pool.urlopen(method, target, body=body or None, headers=identity, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            log.error("metadata_service_unreachable", host=self._nova.host, port=self._nova.port, reason=str(error))
+            log.error("metadata_service_unreachable", url=self._nova.url, reason=str(error))
             return _status(HTTPStatus.SERVICE_UNAVAILABLE)
         if reply.status not in PASSED_ON:
             log.error("metadata_service_failed", status=reply.status, instance=port.device_id)
@@ -177,14 +176,12 @@ def _pool(nova: NovaMetadata) -> urllib3.HTTPConnectionPool:
     # Nothing is asked twice: an instance asks again itself, and a POST may not be repeated.
     retries = urllib3.Retry(0)
     timeout = urllib3.Timeout(NOVA_TIMEOUT)
-    if nova.protocol != "https":
-        return urllib3.HTTPConnectionPool(nova.host, nova.port, maxsize=64, timeout=timeout, retries=retries)
-    return urllib3.HTTPSConnectionPool(
-        nova.host,
-        nova.port,
-        maxsize=64,
-        timeout=timeout,
-        retries=retries,
+    common = {"maxsize": 64, "timeout": timeout, "retries": retries}
+    if not nova.url.startswith("https:"):
+        return urllib3.connection_from_url(nova.url, **common)
+    return urllib3.connection_from_url(
+        nova.url,
+        **common,
         cert_reqs="CERT_NONE" if nova.insecure else "CERT_REQUIRED",
         ca_certs=nova.ca_cert or None,
         cert_file=nova.client_cert or None,

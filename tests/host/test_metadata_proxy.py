@@ -166,7 +166,7 @@ def cloud(nova: int) -> Iterator[Cloud]:
     responder = Responder(
         lab.folder / metadata.SOCKET,
         lambda: cloud.intent,
-        NovaMetadata(port=nova, shared_secret="s"),
+        NovaMetadata(url=f"http://127.0.0.1:{nova}", shared_secret="s"),
         owner=user.pw_uid,
     )
     responder.start()

@@ -139,7 +139,7 @@ def nova(running_nova: ThreadingHTTPServer) -> ThreadingHTTPServer:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory, running_nova: ThreadingHTTPServer) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("run") / "metadata.sock"
-    where = NovaMetadata(port=running_nova.server_address[1], shared_secret=SECRET)
+    where = NovaMetadata(url=f"http://127.0.0.1:{running_nova.server_address[1]}", shared_secret=SECRET)
     responder = Responder(path, lambda: INTENT, where)
     responder.start()
     yield path
@@ -229,7 +229,7 @@ def test_a_proxy_is_not_sent_elsewhere(path: Path, nova: ThreadingHTTPServer) ->
 def test_a_service_that_is_down_is_unavailable(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
-        where = NovaMetadata(port=unused.getsockname()[1], shared_secret=SECRET)
+        where = NovaMetadata(url=f"http://127.0.0.1:{unused.getsockname()[1]}", shared_secret=SECRET)
         responder = Responder(tmp_path / "s", lambda: INTENT, where)
         responder.start()
         try:
@@ -241,7 +241,7 @@ def test_a_service_that_is_down_is_unavailable(tmp_path: Path) -> None:
 def test_a_wrong_secret_is_refused_and_never_shown(
     tmp_path: Path, nova: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = NovaMetadata(port=nova.server_address[1], shared_secret="not that one")
+    where = NovaMetadata(url=f"http://127.0.0.1:{nova.server_address[1]}", shared_secret="not that one")
     responder = Responder(tmp_path / "s", lambda: INTENT, where)
     responder.start()
     try:
