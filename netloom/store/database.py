@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import msgspec
 import sqlalchemy as sa
 
 from netloom.store.tables.feed import CHANGES
@@ -73,7 +74,11 @@ class Store:
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
         """Open ``url``, e.g. ``sqlite:////var/lib/netloom/netloom.db`` or ``postgresql+psycopg://…``."""
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0}
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "json_deserializer": msgspec.json.decode,  # lists decode thousands of small values
+        }
         if url.startswith("sqlite"):
             options["connect_args"] = {"check_same_thread": False, "timeout": 60}
         self.engine = sa.create_engine(url, **options)
