@@ -25,6 +25,7 @@ from typing import TypeVar
 import msgspec
 
 from netloom.host.container import Held, Process, entering, signal_process, stop, tail
+from netloom.host.failures import failure
 from netloom.host.layout import Layout
 from netloom.host.limits import forget_limit, limit_memory
 from netloom.host.nics import Card, cards, plug, unplug
@@ -126,7 +127,8 @@ class Instances:
         staying = [pair for pair in running if pair not in ending]
         failures = self._delete(changes.delete)
         self._stop([have.id for have, _ in ending], _GRACE)
-        self._wipe([have.id for have, want in changes.update if have.image != want.image])
+        other_images = [(want, have) for have, want in changes.update if have.image != want.image]
+        failures += _each(other_images, lambda want, _: _remove(self._home / want.id / "disk"))
         # A card may move from one instance to another: take away first, then record, then give.
         failures += _each(staying, lambda have, want: unplug(n.device for n in have.nics if n not in want.nics))
         failures += _each([(want, want) for want in wanted], lambda _, want: self._record(want))
@@ -203,17 +205,10 @@ class Instances:
 
     def _delete(self, instances: Sequence[Instance]) -> list[Failure]:
         self._stop([instance.id for instance in instances], 0)
-        failures = []
-        for path, instance in ((self._home / instance.id, instance) for instance in instances):
-            if error := _remove([path]):
-                failures.append(Failure(instance.origin, str(instance), error))
+        failures = _each([(one, self._home / one.id) for one in instances], lambda _, path: _remove(path))
         with contextlib.suppress(OSError):  # others are left
             self._home.rmdir()
         return failures
-
-    def _wipe(self, instance_ids: Sequence[str]) -> None:
-        """Forget what the guests changed."""
-        _remove([self._home / instance_id / "disk" for instance_id in instance_ids])
 
     # What people ask of one
 
@@ -258,10 +253,15 @@ def _ends(have: Instance, want: Instance) -> bool:
     return not want.running or want.boot != have.boot or want.image != have.image
 
 
-def _remove(paths: Sequence[Path]) -> str:
-    """Remove directories that guests filled, however deep and odd. Returns what went wrong, or nothing."""
-    done = subprocess.run(["rm", "-rf", "--", *paths], capture_output=True, text=True, check=False)
-    return done.stderr.strip()
+def _remove(path: Path) -> None:
+    """Remove a directory that a guest filled, however deep and odd.
+
+    Raises:
+        OSError: something is left.
+    """
+    done = subprocess.run(["rm", "-rf", "--", path], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise OSError(f"cannot remove {path}: {done.stderr.strip()}")
 
 
 def _each(pairs: Iterable[tuple[Instance, T]], action: Callable[[Instance, T], None]) -> list[Failure]:
@@ -271,6 +271,5 @@ def _each(pairs: Iterable[tuple[Instance, T]], action: Callable[[Instance, T], N
         try:
             action(instance, other)
         except (OSError, subprocess.SubprocessError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            failures.append(Failure(instance.origin, str(instance), reason))
+            failures.append(failure(instance, error))
     return failures

@@ -161,14 +161,19 @@ class Cloud:
         return int(record["process"]["pid"])
 
     def run(self, one: Instance, script: str) -> str:
-        """Output of a shell script inside an instance, as ``netloom exec`` gives it."""
+        """Output of a shell script inside an instance."""
+        return subprocess.run(
+            self.exec_argv(one, script), capture_output=True, text=True, check=False, timeout=30
+        ).stdout
+
+    def exec_argv(self, one: Instance, script: str, *, tty: bool = False) -> list[str]:
+        """Another process that has only the state directory runs a shell script inside an instance."""
         code = (
             "import sys; from pathlib import Path; from netloom.host.instances import Instances; "
             "from netloom.host.layout import Layout; state, one, script = sys.argv[1:]; p = Path(state); "
-            "sys.exit(Instances(Layout(p, p, '', p), p).exec_in(one, ['sh', '-c', script]))"
+            f"sys.exit(Instances(Layout(p, p, '', p), p).exec_in(one, ['sh', '-c', script], tty={tty}))"
         )
-        argv = [sys.executable, "-c", code, str(self.layout.state_dir), one.id, script]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30).stdout
+        return [sys.executable, "-c", code, str(self.layout.state_dir), one.id, script]
 
     def ssh(self, login: str, *command: str) -> subprocess.CompletedProcess[str]:
         options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR"
@@ -206,7 +211,8 @@ def test_two_guests_get_what_their_network_tells(cloud: Cloud) -> None:
     assert "fa:16:3e:00:00:01" in shown
     assert " 0% packet loss" in cloud.run(one, "ping -c 1 -W 2 10.77.0.12")
     assert "10.77.0.1" in cloud.run(one, "nslookup elsewhere.example && ping -c 1 -W 2 elsewhere.example")
-    eventually(lambda: "fd77::f816:3eff:fe00:1/64" in cloud.run(one, "ip -6 addr show eth0"))
+    usable = "ip -6 addr show eth0 | grep -v tentative"
+    eventually(lambda: "fd77::f816:3eff:fe00:1/64" in cloud.run(one, usable))
     assert " 0% packet loss" in cloud.run(one, "ping -6 -c 1 -W 2 fd77::1")
 
 
@@ -266,6 +272,18 @@ def test_exec_passes_streams_and_status(cloud: Cloud, capfd: pytest.CaptureFixtu
         cloud.driver.exec_in("nobody", ["true"])
 
 
+def test_exec_gives_a_terminal(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    ours, theirs = os.openpty()
+    argv = cloud.exec_argv(one, "test -t 0 && test -t 1 && hostname; exit 5", tty=True)
+    done = subprocess.run(argv, stdin=theirs, stdout=theirs, check=False, timeout=30)
+    assert done.returncode == 5
+    assert b"guest-1" in os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_restarted_agent_finds_its_instances(cloud: Cloud) -> None:
     one = guest(1)
     cloud.boot(one)
@@ -286,6 +304,26 @@ def test_agent_that_dies_before_the_start_leaves_nothing_running(cloud: Cloud) -
     os.waitpid(pid, 0)
     eventually(lambda: not next(cloud.driver.observe()).running)
     cloud.boot(one)
+
+
+@pytest.mark.parametrize("milliseconds", [2, 15, 60, 75, 90, 120])
+def test_agent_killed_anywhere_is_repaired(cloud: Cloud, milliseconds: int) -> None:
+    one, two = guest(1), guest(2)
+    other = replace(two, boot=1, nics=(*two.nics, guest(3).nics[0]))
+    assert cloud.apply(two) == []
+    agent = os.fork()
+    if agent == 0:
+        cloud.apply(one, other)
+        os._exit(0)
+    time.sleep(milliseconds / 1000)
+    os.kill(agent, signal.SIGKILL)
+    os.waitpid(agent, 0)
+    cloud.driver = Instances(cloud.layout, cloud.root)
+    eventually(lambda: cloud.apply(one, other) == [] and not cloud.changes(one, other))
+    eventually(lambda: cloud.logins(one) == 1 and "eth1 has" in cloud.console(other), what=lambda: cloud.console(other))
+    assert cloud.apply() == []
+    assert RUN not in "".join(name for name in os.listdir("/sys/class/net") if name.startswith("tap"))
+    assert not (cloud.layout.state_dir / "instances").exists()
 
 
 def test_reboot_stop_and_start_keep_the_files(cloud: Cloud) -> None:
@@ -395,6 +433,7 @@ def test_copy_where_no_overlay_can_be(cloud: Cloud, tmp_path: Path) -> None:
         cloud.layout = replace(cloud.layout, state_dir=tmp_path / "state")
         cloud.driver = Instances(cloud.layout, cloud.root)
         cloud.boot(guest(1))
+        assert "no overlay: copying" in cloud.console(guest(1))
         assert cloud.run(guest(1), "id -u; stat -c %a /bin/busybox") == "0\n4755\n"
         assert cloud.apply() == []
     finally:
