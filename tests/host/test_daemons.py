@@ -12,7 +12,7 @@ from netloom.state import Daemon
 
 from .sandbox import changes, eventually, namespaces
 
-COUNT = "trap 'echo reloaded' USR1; trap 'kill $!; exit 0' TERM; echo ready; while :; do sleep 30 & wait $!; done"
+COUNT = "trap 'echo reloaded; kill $!' USR1; trap 'kill $!; exit 0' TERM; echo ready; while :; do sleep 30 & wait $!; done"
 
 
 def daemon(box, number=0, script=COUNT, **others):
