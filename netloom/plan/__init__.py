@@ -41,6 +41,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
     Raises:
         ValueError: two planners disagree, or the host has more networks than local VLANs.
     """
+    facts = compute.expected(intent, facts)
     local = vlans.assign(attachments.networks_in_use(intent, settings), facts.vlans)
     state = HostState()
     for planner in PLANNERS:

@@ -34,9 +34,9 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         yield from _physical(networks, physical_bridge, settings, vlans)
     for guest in attachments.guests(intent, facts, settings):
         network = intent.networks[guest.port.network_id]
-        yield _guest_port(guest, network, vlans[network.id], bridge)
+        yield _guest_port(guest, intent, network, vlans[network.id], bridge)
     for stranger in attachments.strangers(intent, facts, settings):
-        yield from _dead(stranger, intent.ports.get(stranger.port_id), settings)
+        yield from _dead(stranger, intent, settings)
 
 
 def onwards(settings: PlanSettings) -> str:
@@ -76,25 +76,32 @@ def _physical(
         yield p.flow(bridge, p.LOCAL_SWITCHING, p.FROM_NETWORK, inward, to_local, origin=network.name)
 
 
-def _guest_port(guest: Guest, network: Network, vlan: int, bridge: str) -> SwitchPort:
+def _guest_port(guest: Guest, intent: Intent, network: Network, vlan: int, bridge: str) -> SwitchPort:
     return SwitchPort(
         bridge=bridge,
         name=guest.device,
         tag=vlan,
-        external_ids=external_ids(guest.port.id, guest.interface.mac, guest.port.device_id),
+        external_ids=_external_ids(guest.interface, guest.port, intent),
         other_config=port_config(network),
         origin=guest.origin,
     )
 
 
-def _dead(stranger: Interface, port: Port | None, settings: PlanSettings) -> Iterator[Element]:
+def _external_ids(interface: Interface, port: Port, intent: Intent) -> tuple[tuple[str, str], ...]:
+    """Of a port that we plug for an instance of our own; what others plug bears what they wrote."""
+    ours = port.device_id in intent.servers
+    return external_ids(port.id, interface.mac, port.device_id) if ours else ()
+
+
+def _dead(stranger: Interface, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
     """A port that may not talk. One that nobody knows is not kept: it is about to go, or not ours.
 
     Its frames go nowhere all the same: table 60 takes only those of ports that it knows.
     """
+    port = intent.ports.get(stranger.port_id)
     bridge, origin = settings.integration_bridge, f"port/{stranger.port_id}"
     if port:
-        ids = external_ids(port.id, stranger.mac, port.device_id)
+        ids = _external_ids(stranger, port, intent)
         yield SwitchPort(bridge=bridge, name=stranger.device, tag=DEAD, external_ids=ids, origin=origin)
     if port or settings.firewall_driver != "openvswitch":
         yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"in_port={stranger.device}", "drop", origin=origin)

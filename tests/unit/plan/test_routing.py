@@ -125,9 +125,9 @@ def test_the_order_of_fragments_does_not_matter() -> None:
         assert str(everything(fragments)) == expected
 
 
-def test_services_and_instances_share_no_device() -> None:
+def test_services_share_no_device() -> None:
     state = everything(cloud.cloud())
-    assert len(state.of(SwitchPort)) == len(state.of(Veth)) + len(cloud.SERVER.nics)
+    assert len(state.of(SwitchPort)) == len(state.of(Veth))
 
 
 numbers = st.integers(0, 5)
