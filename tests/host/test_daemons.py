@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,20 @@ from netloom.state import Daemon
 
 from .sandbox import changes, eventually, namespaces
 
-COUNT = "trap 'echo reloaded; kill $!' USR1; trap 'kill $!; exit 0' TERM; echo ready; while :; do sleep 30 & wait $!; done"
+PROGRAM = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: print("reloaded", flush=True))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
 
 
-def daemon(box, number=0, script=COUNT, **others):
+def daemon(box, number=0, script="", **others):
+    """A daemon that reloads on USR1, or a shell script."""
     settings = {"reload_signal": "USR1", "origin": "network/1"} | others
-    argv = ("sh", "-c", script, "sh", "{state}", "{run}")
-    return Daemon(name=f"d-{box.run}-{number}", namespace=box.router(), argv=argv, **settings)
+    program = ("sh", "-c", script, "sh") if script else (sys.executable, "-S", "-c", PROGRAM)
+    return Daemon(name=f"d-{box.run}-{number}", namespace=box.router(), argv=(*program, "{state}", "{run}"), **settings)
 
 
 @pytest.fixture
