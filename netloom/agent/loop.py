@@ -1,13 +1,14 @@
 """The loop of an agent."""
 
 import os
+import pwd
 import time
 from pathlib import Path
 
 import structlog
 
 from netloom.agent import convergence
-from netloom.agent.metadata import Responder
+from netloom.agent.metadata import NovaMetadata, Responder
 from netloom.agent.roles import roles
 from netloom.feed.client import Mirror, Stream
 from netloom.feed.protocol import Role
@@ -28,9 +29,13 @@ RETRY = 2.0
 class Agent:
     """One host's agent: all roles in one process."""
 
-    def __init__(self, settings: HostSettings) -> None:
-        """Prepare the agent; nothing on the host is touched before ``run``."""
+    def __init__(self, settings: HostSettings, guest_root: Path | None = None) -> None:
+        """Prepare the agent; nothing on the host is touched before ``run``.
+
+        ``guest_root`` is the root file system of instances; without it this host runs none.
+        """
         self._settings = settings
+        self._guest_root = guest_root
         self._datapath_type = settings.datapath_type or datapath_type()
         for directory in (settings.state_dir, settings.run_dir):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -66,14 +71,8 @@ class Agent:
 
     def run(self) -> None:
         """Converge until stopped."""
-        host = Host(self._layout)
-        responder = Responder(
-            self._layout.run_dir / "metadata.sock",
-            lambda: self._intent,
-            self._settings.nova_metadata_url,
-            self._settings.metadata_secret,
-        )
-        responder.start()
+        host = Host(self._layout, self._guest_root)
+        responder = self._responder()
         self._stream.start()
         audited = time.monotonic()
         try:
@@ -88,6 +87,14 @@ class Agent:
             self._stream.stop()
             responder.stop()
             host.close()
+
+    def _responder(self) -> Responder:
+        """The metadata responder, started; only the proxy's user may talk to it."""
+        nova = NovaMetadata(url=self._settings.nova_metadata_url, shared_secret=self._settings.metadata_secret)
+        owner = pwd.getpwnam(self._plan_settings.metadata_proxy_user).pw_uid
+        responder = Responder(self._layout.run_dir / "metadata.sock", lambda: self._intent, nova, owner=owner)
+        responder.start()
+        return responder
 
     def _converge(self, host: Host) -> float:
         """Bring the host to its plan and report; returns the seconds until the next look."""

@@ -32,7 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     claim(settings.run_dir / PIDFILE)
     from netloom.agent.loop import Agent
 
-    agent = Agent(settings)
+    guest_root = None
+    if "compute" in settings.roles:
+        from netloom.standalone.guest.build import build
+
+        guest_root = build(settings.state_dir / "guest")
+    agent = Agent(settings, guest_root)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     agent.run()
