@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator
+from functools import lru_cache
 
 from netloom.feed.fragments import SecurityRule
 
@@ -21,6 +22,7 @@ def ethertype(ip_version: int) -> str:
     return "ip" if ip_version == 4 else "ipv6"
 
 
+@lru_cache(maxsize=1 << 16)
 def address(end: str, prefix: str) -> str:
     """Match of an IP address or prefix; ``end`` is ``src`` or ``dst``. Empty when the prefix is everything."""
     network = ipaddress.ip_network(prefix, strict=False)
@@ -30,12 +32,14 @@ def address(end: str, prefix: str) -> str:
     return f"{field}={_short(network)}"
 
 
+@lru_cache(maxsize=1 << 16)
 def field_of(name: str, prefix: str) -> str:
     """Match of another field that holds an address, e.g. ``arp_spa``; empty when the prefix is everything."""
     network = ipaddress.ip_network(prefix, strict=False)
     return f"{name}={_short(network)}" if network.prefixlen else ""
 
 
+@lru_cache(maxsize=1 << 12)
 def link_local(mac: str) -> str:
     """The link-local IPv6 address that an interface makes of its MAC (RFC 4291, modified EUI-64)."""
     octets = bytearray(int(octet, 16) for octet in mac.split(":"))

@@ -1,6 +1,7 @@
 """Planned flows in a real ovs-vswitchd (dummy datapath, no root): each is accepted, and packets go as simulated."""
 
 import os
+import random
 import re
 import subprocess
 import tempfile
@@ -39,6 +40,7 @@ from tests.unit.plan.switching_world import (
     rule,
     tap,
 )
+from tests.unit.plan.test_reachability import random_cloud, random_packets
 
 MEMBERS = id_of(0xADD, 1), id_of(0xADD, 2)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -281,6 +283,15 @@ def test_replies_go_as_simulated(dummy: DummySwitch) -> None:
             replies |= agree(dummy, switch, "br-int", tap(b), request.reply())
             agree(dummy, switch, "br-int", tap(a), request)
     assert replies >= {tap(1), tap(2), tap(5)}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_clouds_go_as_simulated(another: DummySwitch, seed: int) -> None:
+    dice = random.Random(seed)
+    state = random_cloud(dice).plan()
+    another.load(state)
+    seen = [agree(another, Switch(state), "br-int", tap(a), p) for a, _, p in random_packets(dice, 60)]
+    assert 10 < sum(map(bool, seen)) < 60
 
 
 def test_flows_beside_another_firewall_are_accepted(another: DummySwitch) -> None:

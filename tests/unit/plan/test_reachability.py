@@ -44,9 +44,9 @@ def random_rule(dice: random.Random) -> SecurityRule:
 
 
 def random_cloud(dice: random.Random) -> World:
-    groups = [group(n, *(random_rule(dice) for _ in range(dice.randint(0, 6)))) for n in range(4)]
+    groups = [group(n, *(random_rule(dice) for _ in range(dice.randint(2, 14)))) for n in range(4)]
     ports = [
-        port(n, [g.id for g in dice.sample(groups, dice.randint(0, 3))], port_security=dice.random() < 0.85)
+        port(n, [g.id for g in dice.sample(groups, dice.choice([0, 1, 2, 2, 3]))], port_security=dice.random() < 0.85)
         for n in GUESTS
     ]
     cloud = World().put(network(), *groups, *ports)
