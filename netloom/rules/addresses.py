@@ -5,7 +5,7 @@ the wants of any number of ports with a constant number of statements.
 """
 
 import ipaddress
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -212,9 +212,10 @@ def _asked(
     if not subnet_id:
         subnet = _containing(subnets, str(address))
     else:
-        subnet = next((known for known in subnets if known["id"] == subnet_id), None)
-        if subnet is None:
+        known = [candidate for candidate in subnets if candidate["id"] == subnet_id]
+        if not known:
             raise missing(SUBNET, str(subnet_id))
+        subnet = known[0]
     if not address:
         auto = automatic(subnet) and owner not in ROUTER_OWNERS
         return Want((subnet,), eui64(subnet["cidr"], mac) if auto else "")
@@ -240,10 +241,10 @@ def _check_address(subnet: SubnetRow, address: str, mac: str, owner: str) -> Non
 
 
 def _insert_named(tx: Tx, rows: list[dict[str, Any]]) -> None:
-    keys = [(row["subnet_id"], row["ip_address"]) for row in rows]
+    keys = Counter((row["subnet_id"], row["ip_address"]) for row in rows)
     stored = insert_new(tx, IP_ALLOCATIONS, sorted(rows, key=lambda row: row["ip_address"]), "subnet_id", "ip_address")
-    for subnet_id, address in keys:
-        if (subnet_id, address) not in stored or keys.count((subnet_id, address)) > 1:
+    for (subnet_id, address), count in keys.items():
+        if (subnet_id, address) not in stored or count > 1:
             raise IpAddressAlreadyAllocated(ip=address, subnet_id=subnet_id)
 
 

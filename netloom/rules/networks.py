@@ -2,19 +2,18 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from netloom.model.errors import Conflict, InvalidInput, NotFound
+from netloom.model.errors import Conflict, InvalidInput
 from netloom.model.networks import NETWORK
 from netloom.model.sharing import RBAC_POLICY
-from netloom.rules import mtu, quotas, reading, security_groups, segments, standard
+from netloom.rules import mtu, quotas, reading, security_groups, segments, standard, zones
 from netloom.rules.context import Context
 from netloom.store.database import Tx
 from netloom.store.tables.network import (
-    AGENTS,
     DHCP_BINDINGS,
     FLOATINGIPS,
     IP_ALLOCATIONS,
@@ -60,12 +59,6 @@ class DefaultExternalNetworkExists(Conflict):
     message = "A default external network already exists: {network_id}."
 
 
-class AvailabilityZoneNotFound(NotFound):
-    """No agent is in this zone."""
-
-    message = "AvailabilityZone {availability_zone} could not be found."
-
-
 def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
     """Make networks, each with its segment.
 
@@ -73,7 +66,7 @@ def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
     NoNetworkAvailable, DefaultExternalNetworkExists, AvailabilityZoneNotFound, OverQuota.
     """
     choices = [segments.requested(context.settings, body) for body in bodies]
-    check_zones(tx, "DHCP agent", {zone for body in bodies for zone in body["availability_zone_hints"]})
+    zones.check(tx, "DHCP agent", {hint for body in bodies for hint in body["availability_zone_hints"]})
     projects = Counter(body["project_id"] for body in bodies)
     for project_id, count in sorted(projects.items()):
         quotas.check(tx, context, "network", project_id, count)
@@ -154,15 +147,6 @@ def delete(tx: Tx, context: Context, current: Body) -> None:
         tx.changed("port", port["id"])
     for host in {host for (host,) in hosts} | {port["binding_host_id"] for port in ports} - {"", None}:
         tx.changed("host", host)
-
-
-def check_zones(tx: Tx, agent_type: str, zones: Collection[str]) -> None:
-    """Refuse hints for availability zones in which there is no such agent. Raises AvailabilityZoneNotFound."""
-    if not zones:
-        return
-    statement = sa.select(AGENTS.c.availability_zone).where(AGENTS.c.agent_type == agent_type).distinct()
-    for zone in sorted(set(zones) - set(tx.connection.scalars(statement))):
-        raise AvailabilityZoneNotFound(availability_zone=zone)
 
 
 def _placed(segment: segments.Segment) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From a request's filters, sorts and page to rows: one statement, or two when a marker is given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
@@ -83,8 +83,7 @@ def select_rows(
 ) -> list[Row]:
     """The rows that match, with all attributes that the database holds or computes, in the order asked for.
 
-    Raises the resource's 404 when the
-    marker is not there.
+    Raises the resource's 404 when the marker is not there.
     """  # fmt: skip
     table = table_of(resource)
     columns = expressions(tx, context, resource)
@@ -108,11 +107,6 @@ def select_rows(
         statement = statement.with_for_update(of=table, key_share=True, read=lock == "stay")
     rows = [dict(zip(columns, row, strict=True)) for row in tx.tuples(statement)]
     return rows[::-1] if backwards else rows
-
-
-def unlimited(query: Query) -> Query:
-    """The same without paging."""
-    return replace(query, limit=None, marker=None)
 
 
 def _alias(name: str) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from netloom.model.agents import AVAILABILITY_ZONE
+from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
+from netloom.rules import availability, zones
 from netloom.rules.context import Context
 from netloom.rules.query import Lock, Query, Row, missing, select_rows, table_of
 from netloom.store.among import among
@@ -42,6 +45,10 @@ def find(tx: Tx, context: Context, resource: Resource, query: Query) -> list[Vie
 
     Raises the resource's 404 when the marker is unknown.
     """
+    if resource is NETWORK_IP_AVAILABILITY:
+        return availability.find(tx, context, query)
+    if resource is AVAILABILITY_ZONE:
+        return zones.find(tx, query)
     return _assemble(tx, context, resource, select_rows(tx, context, resource, query), query)
 
 
@@ -50,6 +57,8 @@ def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update
 
     ``for_update`` locks its row until the transaction ends (on SQLite writers are alone anyway).
     """
+    if resource is NETWORK_IP_AVAILABILITY:
+        return next(iter(availability.find(tx, context, Query(filters={"network_id": [object_id]}))), None)
     query = Query(filters={"id": [object_id]})
     rows = select_rows(tx, context, resource, query, lock="change" if for_update else None)
     return next(iter(_assemble(tx, context, resource, rows, query)), None)

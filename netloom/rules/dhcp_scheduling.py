@@ -1,0 +1,246 @@
+"""Which hosts serve DHCP for a network, and the ports from which they do.
+
+``refresh`` compares what is there with what should be, and changes the difference: it can be called at any time.
+"""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from netloom.model.agents import AGENT
+from netloom.model.errors import Conflict, NotFound
+from netloom.model.networks import NETWORK
+from netloom.model.owners import DHCP
+from netloom.model.ports import PORT
+from netloom.rules import addresses, binding, ports, reading
+from netloom.rules.context import Context
+from netloom.store.among import among
+from netloom.store.database import Tx
+from netloom.store.tables.network import AGENTS, DHCP_BINDINGS, PORTS, SUBNETS
+
+DHCP_AGENT = "DHCP agent"
+View = dict[str, Any]
+
+
+class InvalidDHCPAgent(NotFound):
+    """No such agent, not one for DHCP, or disabled."""
+
+    message = "Agent {id} is not a valid DHCP Agent or has been disabled."
+
+
+class NetworkHostedByDHCPAgent(Conflict):
+    """The agent has the network."""
+
+    message = "The network {network_id} has been already hosted by the DHCP Agent {agent_id}."
+
+
+class NetworkNotHostedByDhcpAgent(Conflict):
+    """The agent does not have the network."""
+
+    message = "The network {network_id} is not hosted by the DHCP agent {agent_id}."
+
+
+class Target(NamedTuple):
+    """How a network should be served: which subnets, and from which hosts."""
+
+    network: View
+    subnet_ids: list[str]
+    hosts: list[str]
+
+
+def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
+    """Have these networks served by as many live agents as the settings say, or by none without DHCP subnets."""
+    networks = reading.by_ids(tx, context, NETWORK, sorted(network_ids), lock="change", fields=frozenset())
+    if not networks:
+        return
+    ids = [network["id"] for network in networks]
+    subnets = {
+        network_id: [subnet for subnet in rows if subnet["enable_dhcp"]]
+        for network_id, rows in addresses.subnets_of(tx, ids).items()
+    }
+    served = _bind(tx, context, [network for network in networks if subnets[network["id"]]], ids)
+    held: dict[str, dict[str, View]] = {network_id: {} for network_id in ids}
+    port_ids = sa.select(PORTS.c.id).where(among(tx, PORTS.c.network_id, ids), PORTS.c.device_owner == DHCP)
+    for port in reading.by_ids(tx, context, PORT, [port_id for (port_id,) in tx.tuples(port_ids)]):
+        held[port["network_id"]][port["binding:host_id"]] = port
+    bodies = []
+    for network in networks:
+        network_id = network["id"]
+        target = Target(network, [subnet["id"] for subnet in subnets[network_id]], sorted(served[network_id]))
+        bodies += _serve(tx, context, target, held[network_id])
+    if bodies:
+        ports.create_internal(tx, context, bodies)
+
+
+def refresh_all(tx: Tx, context: Context) -> None:
+    """Refresh the networks that have fewer live agents than they should: an agent came, or died."""
+    alive = AGENTS.c.heartbeat_timestamp >= binding.alive_since(tx, context)
+    live = (
+        sa.select(DHCP_BINDINGS.c.network_id)
+        .join(AGENTS, (AGENTS.c.host == DHCP_BINDINGS.c.host) & (AGENTS.c.agent_type == DHCP_AGENT) & alive)
+        .group_by(DHCP_BINDINGS.c.network_id)
+        .having(sa.func.count() >= context.settings.dhcp_agents_per_network)
+    )
+    needy = sa.select(SUBNETS.c.network_id).where(SUBNETS.c.enable_dhcp.is_(True), SUBNETS.c.network_id.not_in(live))
+    refresh(tx, context, [network_id for (network_id,) in tx.tuples(needy.distinct())])
+
+
+def add_to_agent(tx: Tx, context: Context, agent: View, network_id: str) -> None:
+    """Have an agent serve a network. Raises NetworkNotFound, InvalidDHCPAgent, NetworkHostedByDHCPAgent."""
+    if agent["agent_type"] != DHCP_AGENT or not agent["admin_state_up"]:
+        raise InvalidDHCPAgent(id=agent["id"])
+    if not reading.by_ids(tx, context, NETWORK, [network_id], lock="change", fields=frozenset()):
+        raise reading.missing(NETWORK, network_id)
+    if _binding(tx, agent, network_id) is not None:
+        raise NetworkHostedByDHCPAgent(network_id=network_id, agent_id=agent["id"])
+    tx.execute(DHCP_BINDINGS.insert().values(network_id=network_id, host=agent["host"]))
+    tx.changed("host", agent["host"])
+    refresh(tx, context, [network_id])
+
+
+def remove_from_agent(tx: Tx, context: Context, agent: View, network_id: str) -> None:
+    """Have an agent no longer serve a network. Raises NetworkNotHostedByDhcpAgent."""
+    if _binding(tx, agent, network_id) is None:
+        raise NetworkNotHostedByDhcpAgent(network_id=network_id, agent_id=agent["id"])
+    _unbind(tx, [(network_id, agent["host"])])
+    port = sa.select(PORTS.c.id).where(
+        PORTS.c.network_id == network_id, PORTS.c.device_owner == DHCP, PORTS.c.binding_host_id == agent["host"]
+    )
+    ports.delete_internal(tx, context, [port_id for (port_id,) in tx.tuples(port)])
+
+
+def agents_of(tx: Tx, context: Context, network_id: str) -> list[View]:
+    """The agents that serve a network."""
+    statement = (
+        sa.select(AGENTS.c.id)
+        .join(DHCP_BINDINGS, (DHCP_BINDINGS.c.host == AGENTS.c.host) & (AGENTS.c.agent_type == DHCP_AGENT))
+        .where(DHCP_BINDINGS.c.network_id == network_id)
+        .order_by(AGENTS.c.id)
+    )
+    return reading.by_ids(tx, context, AGENT, [agent_id for (agent_id,) in tx.tuples(statement)])
+
+
+def networks_of(tx: Tx, context: Context, agent: View) -> list[View]:
+    """The networks that an agent serves."""
+    if agent["agent_type"] != DHCP_AGENT:
+        return []
+    statement = sa.select(DHCP_BINDINGS.c.network_id).where(DHCP_BINDINGS.c.host == agent["host"])
+    ids = [network_id for (network_id,) in tx.tuples(statement.order_by(DHCP_BINDINGS.c.network_id))]
+    return reading.by_ids(tx, context, NETWORK, ids)
+
+
+def device_id(host: str, network_id: str) -> str:
+    """``device_id`` of the DHCP port of a host: derived from the host's short name, as operators know it."""
+    return f"dhcp{uuid.uuid5(uuid.NAMESPACE_DNS, host.split('.', maxsplit=1)[0])}-{network_id}"
+
+
+def _bind(tx: Tx, context: Context, networks: Sequence[View], ids: Sequence[str]) -> dict[str, set[str]]:
+    """Bind networks with DHCP to live agents, the others of ``ids`` to none; the hosts of each afterwards."""
+    loads, zones = _live(tx, context)
+    held: dict[str, set[str]] = {network_id: set() for network_id in ids}
+    statement = sa.select(DHCP_BINDINGS.c.network_id, DHCP_BINDINGS.c.host)
+    for network_id, host in tx.tuples(statement.where(among(tx, DHCP_BINDINGS.c.network_id, list(ids)))):
+        held[network_id].add(host)
+    wanted: dict[str, set[str]] = {network_id: set() for network_id in ids}
+    for network in networks:
+        hosts = _choose(network, held[network["id"]], loads, zones, context.settings.dhcp_agents_per_network)
+        wanted[network["id"]] = hosts
+    _unbind(tx, [(key, host) for key in ids for host in sorted(held[key] - wanted[key])])
+    fresh = [{"network_id": key, "host": host} for key in ids for host in sorted(wanted[key] - held[key])]
+    if fresh:
+        tx.execute(DHCP_BINDINGS.insert(), fresh)
+    for row in fresh:
+        tx.changed("host", row["host"])
+        tx.changed("dhcp", row["network_id"])
+    return wanted
+
+
+def _choose(
+    network: View, held: set[str], loads: dict[str, int], zones: Mapping[str, str | None], count: int
+) -> set[str]:
+    """The hosts for a network: those it has and, as far as they are too few or dead, the least loaded ones.
+
+    A dead host keeps the network only while no live one can take it.
+    """
+    hints = network["availability_zone_hints"] or ()
+    living = held & loads.keys()
+    spare = sorted(
+        (load, host) for host, load in loads.items() if host not in held and (not hints or zones[host] in hints)
+    )
+    chosen = living | {host for _, host in spare[: max(0, count - len(living))]}
+    for host in chosen - held:
+        loads[host] += 1
+    return chosen | set(sorted(held - living)[: max(0, count - len(chosen))])
+
+
+def _live(tx: Tx, context: Context) -> tuple[dict[str, int], dict[str, str | None]]:
+    """Number of networks, and zone, of each host with a live and enabled DHCP agent."""
+    statement = (
+        sa.select(AGENTS.c.host, AGENTS.c.availability_zone, sa.func.count(DHCP_BINDINGS.c.network_id))
+        .outerjoin(DHCP_BINDINGS, DHCP_BINDINGS.c.host == AGENTS.c.host)
+        .where(
+            AGENTS.c.agent_type == DHCP_AGENT,
+            AGENTS.c.admin_state_up.is_(True),
+            AGENTS.c.heartbeat_timestamp >= binding.alive_since(tx, context),
+        )
+        .group_by(AGENTS.c.host, AGENTS.c.availability_zone)
+    )
+    rows = tx.tuples(statement)
+    return {host: load for host, _, load in rows}, {host: zone for host, zone, _ in rows}
+
+
+def _serve(tx: Tx, context: Context, target: Target, held: Mapping[str, View]) -> list[View]:
+    """Bring the DHCP ports of a network in step with its hosts and subnets; returns the ports to be made.
+
+    The port of a host that no longer serves the network goes to one that now does: its addresses stay.
+    """
+    spare = [held[host] for host in sorted(held.keys() - set(target.hosts))]
+    bodies = []
+    for host in target.hosts:
+        port = held.get(host) or (spare.pop() if spare else None)
+        if port is None:
+            bodies.append(_body(target, host))
+        elif changes := _changes(target, host, port):
+            ports.update_internal(tx, context, port, changes)
+    ports.delete_internal(tx, context, [port["id"] for port in spare])
+    return bodies
+
+
+def _changes(target: Target, host: str, port: View) -> View:
+    """What must change of a DHCP port for it to serve the network from a host."""
+    covered = {place["subnet_id"]: place for place in port["fixed_ips"]}
+    wanted: View = {"binding:host_id": host, "device_id": device_id(host, target.network["id"])}
+    if covered.keys() != set(target.subnet_ids):
+        wanted["fixed_ips"] = [
+            *(covered.get(key, {"subnet_id": key}) for key in target.subnet_ids),
+            *({"subnet_id": key, "delete_subnet": True} for key in covered if key not in target.subnet_ids),
+        ]
+    return {name: value for name, value in wanted.items() if port[name] != value}
+
+
+def _body(target: Target, host: str) -> View:
+    return {
+        "network_id": target.network["id"],
+        "project_id": target.network["project_id"],
+        "device_owner": DHCP,
+        "device_id": device_id(host, target.network["id"]),
+        "fixed_ips": [{"subnet_id": key} for key in target.subnet_ids],
+        "binding:host_id": host,
+    }
+
+
+def _binding(tx: Tx, agent: View, network_id: str) -> View | None:
+    table = DHCP_BINDINGS.c
+    return tx.row(sa.select(table.host).where(table.network_id == network_id, table.host == agent["host"]))
+
+
+def _unbind(tx: Tx, pairs: Sequence[tuple[str, str]]) -> None:
+    if not pairs:
+        return
+    table = DHCP_BINDINGS.c
+    tx.execute(DHCP_BINDINGS.delete().where(sa.tuple_(table.network_id, table.host).in_(pairs)))
+    for network_id, host in pairs:
+        tx.changed("host", host)
+        tx.changed("dhcp", network_id)
