@@ -2,8 +2,10 @@
 
 import sqlalchemy as sa
 
+from netloom.feed.render_server import DELETING
 from netloom.model.owners import ROUTER_INTERFACES
 from netloom.store.database import Tx
+from netloom.store.tables.compute import SERVERS
 from netloom.store.tables.network import (
     DHCP_BINDINGS,
     PORT_SECURITY_GROUPS,
@@ -14,8 +16,8 @@ from netloom.store.tables.network import (
 
 
 def interest(tx: Tx, host: str) -> set[str]:
-    """Names of all fragments that ``host`` must have; 4 statements."""
-    return _switched(tx, host) | _served(tx, host) | _protected(tx, host)
+    """Names of all fragments that ``host`` must have; 5 statements."""
+    return _switched(tx, host) | _served(tx, host) | _protected(tx, host) | _hosted(tx, host)
 
 
 def _switched(tx: Tx, host: str) -> set[str]:
@@ -61,3 +63,10 @@ def _protected(tx: Tx, host: str) -> set[str]:
         names.add(f"security_group/{row.security_group_id}")
         names |= {f"addresses/{remote}" for remote in (row.remote_group_id, row.remote_address_group_id) if remote}
     return names
+
+
+def _hosted(tx: Tx, host: str) -> set[str]:
+    """Instances that the host runs."""
+    table = SERVERS.c
+    wanted = (table.host == host, table.prepared, sa.func.coalesce(table.task_state, "") != DELETING)
+    return {f"server/{server_id}" for server_id in tx.execute(sa.select(table.id).where(*wanted)).scalars()}

@@ -24,6 +24,7 @@ from netloom.feed.fragments import (
     Subnet,
 )
 from netloom.feed.render_router import routers
+from netloom.feed.render_server import servers
 from netloom.model.owners import DHCP, ROUTER_INTERFACES, SERVICE_PREFIX
 from netloom.model.security_groups import protocol_number
 from netloom.settings.network import NetworkSettings
@@ -190,6 +191,7 @@ _RENDERERS: Mapping[str, Callable[[Tx, Collection[str]], Rendered]] = {
     "security_group": security_groups,
     "addresses": address_sets,
     "router": routers,
+    "server": servers,
 }
 
 

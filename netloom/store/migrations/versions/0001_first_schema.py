@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from netloom.store.tables import feed, identity, network  # noqa: F401  # their tables belong to METADATA
+from netloom.store.tables import compute, feed, identity, images, network  # noqa: F401  # their tables belong to METADATA
 from netloom.store.tables.base import METADATA
 
 revision = "0001"
