@@ -61,10 +61,10 @@ def list_all(call: Call, family: Family) -> Answer:
         found = family.find(tx, call.context, resource, query)
         parents = Parents(tx, call.context, found)
         views = call.access.visible(resource, found, parents)
-        ids = [view["id"] for view in found] if query.limit is not None else []
+        ids = [view[family.key] for view in found] if query.limit is not None and family.key else []
         shown = call.access.shown(resource, views, parents, query.fields)
     answer: dict[str, Any] = {resource.plural: shown}
-    if query.limit is not None:
+    if query.limit is not None and family.key:
         url = f"{request.base_url}/v2.0/{resource.collection}"
         if links := page_links(url, request.query, query, ids):
             answer[f"{resource.plural}_links"] = links

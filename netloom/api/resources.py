@@ -5,15 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.api.transactions import write
+from netloom.model.agents import AGENT, AVAILABILITY_ZONE
+from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
 from netloom.model.ports import PORT
 from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
-from netloom.model.subnets import SUBNETPOOL
+from netloom.model.subnets import SUBNET, SUBNETPOOL
 from netloom.rules import (
     address_groups,
+    agents,
+    availability,
     extraroutes,
     floatingips,
     networks,
@@ -25,6 +29,7 @@ from netloom.rules import (
     security_group_rules,
     security_groups,
     subnetpools,
+    subnets,
 )
 from netloom.rules.context import Context
 from netloom.rules.query import Query, select_rows
@@ -52,6 +57,8 @@ class Family:
     get: Get = reading.get
     ensure: Callable[[Store, Context], None] | None = None
     """Makes what must be there before a list."""
+    key: str = "id"
+    """The attribute that identifies an object in links from page to page; empty when there are no pages."""
 
 
 def ensure_default_group(store: Store, context: Context) -> None:
@@ -65,8 +72,23 @@ def ensure_default_group(store: Store, context: Context) -> None:
         write(store, lambda tx: security_groups.ensure_default(tx, context, [context.project_id]))
 
 
+def _find_zones(tx: Tx, _context: Context, _resource: Resource, query: Query) -> list[View]:
+    return agents.zones(tx, query)
+
+
+def _find_availability(tx: Tx, context: Context, _resource: Resource, query: Query) -> list[View]:
+    return availability.find(tx, context, query)
+
+
+def _get_availability(
+    tx: Tx, context: Context, _resource: Resource, network_id: str, for_update: bool = False
+) -> View | None:
+    return next(iter(availability.find(tx, context, Query(filters={"network_id": [network_id]}))), None)
+
+
 FAMILIES: tuple[Family, ...] = (
     Family(NETWORK, create=networks.create, update=networks.update, delete=networks.delete),
+    Family(SUBNET, create=subnets.create, update=subnets.update, delete=subnets.delete),
     Family(PORT, create=ports.create, update=ports.update, delete=ports.delete),
     Family(
         SUBNETPOOL,
@@ -111,9 +133,10 @@ FAMILIES: tuple[Family, ...] = (
             "remove_addresses": address_groups.remove_addresses,
         },
     ),
-    Family(
-        RBAC_POLICY, create=rbac_policies.create, update=rbac_policies.update, delete=rbac_policies.delete
-    ),
+    Family(RBAC_POLICY, create=rbac_policies.create, update=rbac_policies.update, delete=rbac_policies.delete),
+    Family(AGENT, update=agents.update, delete=agents.delete),
+    Family(AVAILABILITY_ZONE, find=_find_zones, key=""),
+    Family(NETWORK_IP_AVAILABILITY, find=_find_availability, get=_get_availability, key="network_id"),
 )
 
 BY_COLLECTION: Mapping[str, Family] = {
