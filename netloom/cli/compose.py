@@ -14,6 +14,7 @@ from netloom.api.policy import Policy
 from netloom.feed.protocol import Role, Status
 from netloom.feed.server import Feed, Listeners
 from netloom.rules import agents, status
+from netloom.rules.context import Context
 from netloom.settings.server import ServerSettings
 from netloom.standalone import cloud
 from netloom.store.database import Store, Tx
@@ -32,7 +33,7 @@ def compose(settings: ServerSettings) -> Any:
         authenticate = standalone.authenticate
     else:
         raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
-    network = create_app(store, settings.network, authenticate, Policy(settings.policy_file))
+    network = create_app(store, settings.network, authenticate, Policy(str(settings.policy_file)))
     feed = Feed(store, listeners(settings, standalone))
     return _Server(network, feed, standalone)
 
@@ -40,8 +41,10 @@ def compose(settings: ServerSettings) -> Any:
 def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Listeners:
     """What the rules do with what agents tell."""
 
-    def present(tx: Tx, host: str, roles: Sequence[Role]) -> None:
-        agents.heartbeat(tx, settings.network, host, [role for role in roles if role.topic != "compute"])
+    system = Context(user_id="", project_id="", roles=frozenset({"admin"}), is_admin=True, settings=settings.network)
+
+    def present(tx: Tx, host: str, roles: Sequence[Role], started: bool) -> None:
+        agents.heartbeat(tx, system, host, [role for role in roles if role.topic != "compute"], started)
         if standalone is not None:
             standalone.present(tx, host, [role for role in roles if role.topic == "compute"])
 

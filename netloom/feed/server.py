@@ -48,8 +48,8 @@ POLL = 1.0
 class Listeners:
     """What the feed tells the rules; each is called in a write transaction."""
 
-    present: Callable[[Tx, str, Sequence[Role]], None]
-    """A host has said hello or sent a heartbeat, with its roles."""
+    present: Callable[[Tx, str, Sequence[Role], bool], None]
+    """A host has said hello (True: its agent has just connected) or sent a heartbeat, with its roles."""
     report: Callable[[Tx, str, Sequence[Status], Collection[str]], None]
     """A host tells what it has applied, and which fragments are gone."""
 
@@ -74,7 +74,7 @@ class Feed:
         self._listeners = listeners
         self._sessions: set[Session] = set()
         self._wake = asyncio.Event()
-        self._position = 0
+        self._position = ""
 
     @property
     def route(self) -> WebSocketRoute:
@@ -105,7 +105,7 @@ class Feed:
                 LOG.exception("the feed could not follow the change log; it tries again")
                 await asyncio.sleep(POLL)
 
-    def _now(self) -> int:
+    def _now(self) -> str:
         with self._store.read() as tx:
             return changes.since(tx, None)[0]
 
@@ -117,14 +117,14 @@ class Feed:
         for session, update in updates.items():
             self._queue(session, update)
 
-    def _compute(self, held: Mapping[Session, Mapping[str, str]]) -> tuple[int, dict[Session, Update]]:
+    def _compute(self, held: Mapping[Session, Mapping[str, str]]) -> tuple[str, dict[Session, Update]]:
         with self._store.read() as tx:
             position, changed = changes.since(tx, self._position)
-            touched = {f"{kind}/{object_id}" for kind, object_id in changed}
+            touched = None if changed is None else {f"{kind}/{object_id}" for kind, object_id in changed}
             return position, {
                 session: difference(tx, session.host, sent, None if session.fresh else touched)
                 for session, sent in held.items()
-                if touched or session.fresh
+                if touched or touched is None or session.fresh
             }
 
     def _queue(self, session: Session, update: Update) -> None:
@@ -165,7 +165,7 @@ class Feed:
         if not isinstance(hello, Hello) or hello.protocol != VERSION:
             await socket.send_bytes(encode(Refused(f"this server speaks version {VERSION} of the protocol")))
             return
-        await run_in_threadpool(self._tell, self._listeners.present, session.host, hello.roles)
+        await run_in_threadpool(self._tell, self._listeners.present, session.host, hello.roles, True)
         session.sent = dict(hello.holds)
         self._sessions.add(session)
         self._wake.set()
@@ -182,7 +182,7 @@ class Feed:
             case Report(statuses, gone):
                 await run_in_threadpool(self._tell, self._listeners.report, session.host, statuses, gone)
             case Heartbeat(roles):
-                await run_in_threadpool(self._tell, self._listeners.present, session.host, roles)
+                await run_in_threadpool(self._tell, self._listeners.present, session.host, roles, False)
             case Hello():
                 raise WebSocketDisconnect(4400, "a second hello")
 

@@ -1,9 +1,9 @@
 """Addresses and routes inside namespaces, one netlink batch per namespace.
 
 Ours are addresses with the protocol number of ``PROTOCOL`` (``ip -N address``, Linux 5.18 or newer), and routes
-of the main table with ``proto static`` inside namespaces of ours, with ``PROTOCOL`` in the host's own namespace,
-where static routes belong to the operator. So what the kernel, keepalived or the operator put there stays as it
-is, and link-local addresses too unless they are planned.
+of the main table with ``proto boot`` inside namespaces of ours, with ``PROTOCOL`` in the host's own namespace. So
+what the kernel, keepalived or the operator of the host put there stays as it is, and link-local addresses too
+unless they are planned. ``proto boot`` is what ``ip route add`` writes: runbooks see ``ip route`` as they know it.
 """
 
 import errno
@@ -22,7 +22,7 @@ from netloom.state import Address, Changes, Failure, Route
 
 PROTOCOL = 0x6E
 """Ours ("n") among the origins of addresses and routes."""
-_STATIC = 4
+_BOOT = 3
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_PROTO = 1, 2, 4, 8, 11
@@ -81,7 +81,7 @@ def _routes(netlink: Socket, namespace: str, names: dict[int, str]) -> Iterator[
 
 
 def _protocol(namespace: str) -> int:
-    return _STATIC if namespace else PROTOCOL
+    return _BOOT if namespace else PROTOCOL
 
 
 def apply(addresses: Changes[Address], routes: Changes[Route]) -> list[Failure]:

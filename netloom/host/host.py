@@ -14,6 +14,7 @@ from netloom.host.files import Files
 from netloom.host.filters import Filters, canonical
 from netloom.host.instances import Instances
 from netloom.host.layout import Layout
+from netloom.host.leases import Leases
 from netloom.host.namespaces import Namespaces
 from netloom.host.openflow import OpenFlow
 from netloom.host.ovsdb import Ovsdb
@@ -70,6 +71,7 @@ class Host:
         self._filters = Filters()
         self._files = Files(layout)
         self._daemons = Daemons(layout)
+        self._leases = Leases(layout)
         self._instances = Instances(layout, guest_root) if guest_root else None
         self._announcer = Announcer()
         self._watcher = Watcher(self._ovsdb.wake)
@@ -157,6 +159,7 @@ class Host:
         files = wanted.changes(File, quiet)
         failed += self._files.write(files)
         others += self._daemons.apply(wanted.changes(Daemon, daemons))
+        others += self._release_leases(wanted)
         # Flows name ports, so they come after new ports; they go before old ports, so that a port that comes to bear
         # the number of one that went does not inherit its flows.
         others += self._make_flows(desired, ovs, rewrite=bool(bridges or ports))
@@ -172,6 +175,14 @@ class Host:
         others += self._instances.start() if self._instances else []
         self._quiet = None if failed else wanted
         return failed + others
+
+    def _release_leases(self, wanted: HostState) -> list[Failure]:
+        """An address that its port gave up may go to another one at once."""
+        try:
+            self._leases.release(wanted)
+        except OSError as error:
+            return [Failure("", "leases of the DHCP servers", str(error))]
+        return []
 
     def _look_at_quiet(self) -> HostState:
         state = HostState(self._namespaces.observe())

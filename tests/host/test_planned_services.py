@@ -89,8 +89,7 @@ def test_services_are_as_planned_and_leave_nothing(lab: Lab, host: Host, switch:
     assert planned(parts, host).of(SwitchPort) == desired.of(SwitchPort)
 
     router = f"qrouter-{lab.id}-{cloud.ROUTER}"
-    # Planned routes are marked "proto static", which is how the host knows its own.
-    routes = lab.ip("-n", router, "route").replace(" proto static", "")
+    routes = lab.ip("-n", router, "route")
     assert [line.strip() for line in routes.splitlines()] == [
         "default via 172.16.0.253 dev qg-38c8b13d-d4",
         "10.9.0.0/16 via 192.168.1.77 dev qr-db18e68a-8a",

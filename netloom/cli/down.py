@@ -1,0 +1,70 @@
+"""``netloom down``: stop the cloud of this machine and leave nothing behind."""
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from netloom.cli import agent, external, server
+from netloom.cli.processes import stop
+from netloom.cli.settings import configuration
+from netloom.cli.terminal import require_root, step
+from netloom.cli.up import OVS_RUNDIR
+from netloom.host.host import Host
+from netloom.host.vswitch import VSwitch
+from netloom.settings.load import host_settings
+from netloom.state import HostState
+
+SWEEP_SECONDS = 20.0
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    command = commands.add_parser(
+        "down",
+        help="stop the cloud of this machine",
+        description="Stop everything and remove it: processes, namespaces, bridges, instances, files, and the database.",
+    )
+    command.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take the cloud down."""
+    require_root("taking the cloud down")
+    conf = configuration(arguments)
+    settings = host_settings(conf)
+    with step("agent"):
+        stop(settings.run_dir / agent.PIDFILE)
+    with step("server"):
+        stop(settings.run_dir / server.PIDFILE)
+    switch = VSwitch(OVS_RUNDIR, settings.state_dir / "openvswitch")
+    with step("instances, routers, networks"):
+        if Path(settings.ovsdb.removeprefix("unix:")).exists():
+            _sweep(conf)
+    with step("Open vSwitch"):
+        external.remove(settings.state_dir)
+        if switch.dbdir.exists():
+            switch.stop(remove=True)
+    with step("files"):
+        shutil.rmtree(settings.run_dir, ignore_errors=True)
+        if not arguments.keep:
+            shutil.rmtree(settings.state_dir, ignore_errors=True)
+            shutil.rmtree(conf.netloom.config_path, ignore_errors=True)
+    return 0
+
+
+def _sweep(conf: Any) -> None:
+    """Bring the host to the empty plan: every thing that is ours goes."""
+    from netloom.agent.loop import layout
+    from netloom.standalone.guest.build import build
+
+    settings = host_settings(conf)
+    host = Host(layout(settings), build(settings.state_dir / "guest"))
+    try:
+        until = time.monotonic() + SWEEP_SECONDS
+        while host.apply(HostState()) and time.monotonic() < until:
+            time.sleep(0.2)
+    finally:
+        host.close()

@@ -1,0 +1,53 @@
+"""``netloom exec``: run a command inside an instance of this machine."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from netloom.cli.client import Client
+from netloom.cli.settings import configuration
+from netloom.cli.terminal import Trouble, require_root
+from netloom.settings.load import host_settings
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    command = commands.add_parser(
+        "exec",
+        help="run a command inside an instance",
+        description="Run a command inside an instance of this machine, as its root.",
+        epilog="example: netloom exec web1 -- ping -c 3 10.0.0.1",
+    )
+    command.add_argument("server", metavar="SERVER", help="name or id of the instance")
+    command.add_argument("argv", metavar="COMMAND", nargs="+", help="the command and its arguments, after --")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; its exit code is ours."""
+    require_root("entering an instance")
+    conf = configuration(arguments)
+    server_id = _find(Client(Path(conf.netloom.config_path) / "clouds.yaml", "netloom-admin"), arguments.server)
+    from netloom.agent.loop import layout
+    from netloom.host.instances import Instances
+
+    settings = host_settings(conf)
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        return Instances(layout(settings), settings.state_dir / "guest").exec_in(server_id, arguments.argv, tty=tty)
+    except ProcessLookupError as error:
+        raise Trouble(str(error)) from None
+
+
+def _find(client: Client, wanted: str) -> str:
+    servers = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1&name={quote(wanted, safe='')}")["servers"]
+    matching = [entry["id"] for entry in servers if entry["name"] == wanted]
+    if not matching:
+        everything = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1")["servers"]
+        matching = [entry["id"] for entry in everything if entry["id"] == wanted]
+    if len(matching) != 1:
+        many = "several instances bear the name; give the id of one" if matching else "there is no such instance"
+        raise Trouble(f"'{wanted}': {many} ('openstack server list --all-projects' shows them)")
+    return str(matching[0])
