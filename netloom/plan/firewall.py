@@ -3,8 +3,7 @@
 A guest with port security says only what is true of its addresses, is no DHCP server and no router, and
 sends and receives what its security groups let through; ARP, neighbour discovery, its own DHCP and its
 metadata work before any rule. Guests without port security and services pass freely, but what they send to
-a filtered guest is filtered there. Frames to a group address are flooded and not filtered on their way in,
-except when they hide a unicast packet.
+a filtered guest is filtered there, broadcast and multicast packets too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +26,8 @@ ADVERTISEMENT = 136
 ROUTER_ADVERTISEMENT = 134
 NEIGHBOUR_TYPES = (130, ROUTER_ADVERTISEMENT, 135, ADVERTISEMENT)
 """ICMPv6 that a guest may receive before any rule."""
+MEMBERSHIP_TYPES = (131, 132, 143)
+"""ICMPv6 for routers and switches alone: the chatter of many guests is not worth a look at rules."""
 
 
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterable[Element]:
@@ -40,7 +41,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         return
     yield from _networks(settings)
     yield from _common(bridge)
-    segments = {id: Segment(intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
+    segments = {id: Segment(bridge, intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
     for service in attachments.services(intent):
         segment, output = segments[service.network_id], f"output:{service.device}"
         segment.own[service.mac] = Receiver(output, service.origin, filtered=False)
@@ -79,6 +80,8 @@ def _common(bridge: str) -> Iterator[Flow]:
     yield p.flow(bridge, p.BASE_INGRESS, p.NEIGHBOUR, "arp", deliver)
     for kind in NEIGHBOUR_TYPES:
         yield p.flow(bridge, p.BASE_INGRESS, p.NEIGHBOUR, f"icmp6,icmp_type={kind}", deliver)
+    for report in MEMBERSHIP_TYPES:
+        yield p.flow(bridge, p.BASE_INGRESS, p.NEIGHBOUR, f"icmp6,icmp_type={report}", "drop")
     for answer in ("udp,tp_src=67,tp_dst=68", "udp6,tp_src=547,tp_dst=546"):
         yield p.flow(bridge, p.BASE_INGRESS, p.DHCP_CLIENT, answer, deliver)
     for ip in ("ip", "ipv6"):
@@ -129,9 +132,6 @@ def _receive(guest: Guest, receiver: Receiver, segment: Segment) -> None:
     segment.own[own] = receiver
     for mac in others:
         segment.extra.setdefault(mac, []).append(receiver)
-    for fixed in guest.port.fixed_ips:
-        ip = matches.ethertype(matches.version(fixed.address))
-        segment.addresses.setdefault(f"{ip},{matches.address('dst', fixed.address)}", []).append(receiver)
 
 
 def _egress(bridge: str, guest: Guest, profile: Profile, vlan: int) -> Iterator[Flow]:

@@ -3,6 +3,7 @@
 Frames to filtered guests do not pass through the switch's NORMAL action, so it cannot learn where the answers
 come from and would flood them to every guest of the network. So unicast frames never meet it: the plan knows
 all MACs of this host, and what is not here is behind the uplink, or behind a guest without port security.
+Broadcast and multicast packets go to each filtered guest through its own rules; NORMAL floods only what is no IP.
 """
 
 from collections.abc import Iterator
@@ -27,18 +28,27 @@ class Receiver:
 
 @dataclass(slots=True)
 class Segment:
-    """One network on this host, and who receives in it."""
+    """One network on this host, and who receives in it, in the order of their ids."""
 
+    bridge: str
     network: Network
     vlan: int
     own: dict[str, Receiver] = field(default_factory=dict)
     """By the MAC of the port."""
     extra: dict[str, list[Receiver]] = field(default_factory=dict)
     """By MACs of allowed address pairs; several guests may share one, also with other hosts."""
-    addresses: dict[str, list[Receiver]] = field(default_factory=dict)
-    """Filtered guests by the match of a fixed address of theirs."""
     unchecked: list[str] = field(default_factory=list)
     """Actions that reach guests who may have MACs that nobody knows."""
+
+    def arriving(self, priority: int, match: str, enter: str, origin: str) -> Flow:
+        """From the network: to receivers, who get it without its tag."""
+        actions = p.actions(p.load(p.REG_NETWORK, self.vlan), "strip_vlan", enter) if enter else "drop"
+        return p.flow(self.bridge, p.ARRIVING, priority, f"dl_vlan={self.vlan},{match}", actions, origin=origin)
+
+    def leaving(self, priority: int, match: str, actions: str, origin: str, *, table: int = p.NORMAL_SWITCHING) -> Flow:
+        """From a port of this host, which may send it."""
+        match = f"reg{p.REG_NETWORK}={self.vlan:#x},{match}"
+        return p.flow(self.bridge, table, priority, match, actions or "drop", origin=origin)
 
 
 def uplink(network: Network, settings: PlanSettings) -> str:
@@ -51,33 +61,30 @@ def uplink(network: Network, settings: PlanSettings) -> str:
 
 def flows(segment: Segment, settings: PlanSettings) -> Iterator[Flow]:
     """Flows that hand frames on: from the network in table 61, from this host in tables 73 and 94."""
-    patch, vlan = uplink(segment.network, settings), segment.vlan
-    leave = p.actions(f"mod_vlan_vid:{vlan}", f"output:{patch}") if patch else ""
-    here = p.actions(p.load(p.REG_NETWORK, vlan), "strip_vlan")
-    origin = segment.network.name
-
-    def arriving(priority: int, match: str, actions: str, origin: str) -> Flow:
-        match = f"dl_vlan={vlan},{match}"
-        return p.flow(settings.integration_bridge, p.ARRIVING, priority, match, actions, origin=origin)
-
-    def local(table: int, priority: int, match: str, actions: str, origin: str) -> Flow:
-        match = f"reg{p.REG_NETWORK}={vlan:#x},{match}"
-        return p.flow(settings.integration_bridge, table, priority, match, actions, origin=origin)
-
-    for mac, receiver in segment.own.items():
-        enter, match = receiver.enter, f"dl_dst={mac}"
-        table, priority = (p.ACCEPT_EGRESS, p.LOCAL_PORT) if receiver.filtered else (p.NORMAL_SWITCHING, p.DIRECT)
-        yield arriving(p.TO_PORT, match, p.actions(here, enter), receiver.origin)
-        yield local(table, priority, match, enter, receiver.origin)
-    for mac, receivers in segment.extra.items():
-        enter, match = p.actions(*(receiver.enter for receiver in receivers)), f"dl_dst={mac}"
-        if mac not in segment.own:
-            yield arriving(p.TO_PORT, match, p.actions(here, enter), receivers[0].origin)
-            yield local(p.NORMAL_SWITCHING, p.DIRECT, match, p.actions(enter, leave), receivers[0].origin)
-    for address, receivers in segment.addresses.items():
-        enter, match = p.actions(*(receiver.enter for receiver in receivers)), f"dl_dst={p.GROUP},{address}"
-        yield arriving(p.DISGUISED, match, p.actions(here, enter), receivers[0].origin)
-        yield local(p.ACCEPT_EGRESS, p.LOCAL_DISGUISED, match, enter, receivers[0].origin)
+    patch, origin = uplink(segment.network, settings), segment.network.name
+    leave = p.actions(f"mod_vlan_vid:{segment.vlan}", f"output:{patch}") if patch else ""
+    yield from _known(segment, leave)
+    everybody = p.actions(*(receiver.enter for receiver in segment.own.values()))
+    for ip in ("ip", "ipv6") if any(receiver.filtered for receiver in segment.own.values()) else ():
+        match = f"{ip},dl_dst={p.GROUP}"
+        yield segment.arriving(p.IP_TO_ALL, match, everybody, origin)
+        yield segment.leaving(p.IP_TO_ALL, match, p.actions(everybody, leave), origin)
     unchecked, unknown = p.actions(*segment.unchecked), f"dl_dst={p.INDIVIDUAL}"
-    yield arriving(p.STRAY, unknown, p.actions("strip_vlan", unchecked) if unchecked else "drop", origin)
-    yield local(p.NORMAL_SWITCHING, p.STRAY, unknown, p.actions(unchecked, leave) or "drop", origin)
+    yield segment.arriving(p.STRAY, unknown, unchecked, origin)
+    yield segment.leaving(p.STRAY, unknown, p.actions(unchecked, leave), origin)
+
+
+def _known(segment: Segment, leave: str) -> Iterator[Flow]:
+    """Unicast frames for this host; those for a shared MAC leave it, too, since its owner may be elsewhere."""
+    for mac, receiver in segment.own.items():
+        enter, match, origin = receiver.enter, f"dl_dst={mac}", receiver.origin
+        yield segment.arriving(p.TO_PORT, match, enter, origin)
+        if receiver.filtered:
+            yield segment.leaving(p.LOCAL_PORT, match, enter, origin, table=p.ACCEPT_EGRESS)
+        else:
+            yield segment.leaving(p.DIRECT, match, enter, origin)
+    for mac, receivers in segment.extra.items():
+        if mac not in segment.own:
+            enter, match = p.actions(*(receiver.enter for receiver in receivers)), f"dl_dst={mac}"
+            yield segment.arriving(p.TO_PORT, match, enter, receivers[0].origin)
+            yield segment.leaving(p.DIRECT, match, p.actions(enter, leave), receivers[0].origin)

@@ -2,8 +2,7 @@
 
 A frame from a guest with port security walks br-int like this (openvswitch firewall)::
 
-    0 ──▶ 60 classify ──▶ 71 anti-spoofing ──▶ 72 egress rules ──▶ 73 accepted ──▶ 94 uplink, or NORMAL for
-                                                                      │               group addresses
+    0 ──▶ 60 classify ──▶ 71 anti-spoofing ──▶ 72 egress rules ──▶ 73 accepted ──▶ 94 uplink, or all
                                                                       │ for a guest of this host
     0 ──▶ 60 classify ──▶ 61 arriving ────────────────────────────────┴▶ 81 ──▶ 82 ingress rules ──▶ 92 ──▶ 95 out
       from a network, for a guest
@@ -81,9 +80,9 @@ TAGGED = 105
 FROM_PORT = 100
 
 # Table 61.
-DISGUISED = 95
-"""Group addressed frame with a guest's unicast address inside: filtered like a unicast frame."""
 TO_PORT = 90
+IP_TO_ALL = 20
+"""Broadcast and multicast packets: to each guest by its own rules; in table 94, too."""
 STRAY = 10
 """Unicast frame to a MAC that this host does not know; in table 94, too."""
 GROUP_ADDRESSED = 3
@@ -107,7 +106,6 @@ RULE_REMOTE_SET = 70
 NO_RULE = 40
 
 # Tables 73 and 92.
-LOCAL_DISGUISED = 105
 LOCAL_PORT = 100
 COMMIT = 90
 ACCEPT = 80

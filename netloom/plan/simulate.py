@@ -14,6 +14,7 @@ from netloom.plan.packet import TAGGED, Fields, Packet, parse
 from netloom.state import Bridge, Flow, HostState, SwitchPort
 
 MAX_RESUBMITS = 4096
+UNTRACKED = {"ct_state": 0, "ct_mark": 0, "ct_zone": 0}
 GROUP_BIT = 1 << 40
 ETHERNET_FIELDS = {
     "NXM_OF_VLAN_TCI[]": "vlan_tci",
@@ -221,6 +222,8 @@ class Switch:
             again = frame.copy()
             again.fields |= {"ct_state": state, "ct_mark": mark, "ct_zone": zone}
             self._run_table(again, int(options["table"]))
+            # What tracking found holds in the tables after the recirculation, not in the actions after it.
+            frame.fields |= UNTRACKED
 
     def _learn(self, frame: _Frame, arguments: str) -> None:
         """Make the flow that a learn action describes."""
@@ -273,7 +276,7 @@ def _clauses(actions: str) -> Iterator[tuple[int, str, int]]:
 def _entering(fields: Fields) -> Fields:
     """Fields of a frame that comes into a bridge: no registers, not tracked."""
     kept = {name: value for name, value in fields.items() if not name.startswith(("reg", "ct_", "conj_"))}
-    return kept | {f"reg{number}": 0 for number in range(16)} | {"ct_state": 0, "ct_mark": 0}
+    return kept | {f"reg{number}": 0 for number in range(16)} | UNTRACKED
 
 
 def _register(text: str) -> str:

@@ -270,13 +270,17 @@ def test_a_member_that_joins_costs_one_flow_a_direction_whatever_the_number_of_p
     assert (len(changes.create), len(changes.update), len(changes.delete)) == (2, 0, 0)
 
 
+BROADCAST_TABLES = {61, 94}
+"""Where one flow a network and IP version lists all guests."""
+
+
 def test_another_group_changes_no_number():
     cloud = world(rule(protocol=TCP, remote=MEMBERS)).members(MEMBERS, "10.0.0.1")
     before = cloud.plan()
     other = group(9, rule(protocol=UDP, remote=id_of(0xADD, 0)))
     cloud.put(other, port(7, [other.id])).members(id_of(0xADD, 0), "10.0.0.200")
     changes = cloud.plan().changes(Flow, before)
-    assert not changes.update
+    assert {new.table for _, new in changes.update} == BROADCAST_TABLES
     assert not changes.delete
 
 
@@ -285,7 +289,7 @@ def test_ports_of_equal_groups_share_their_rules():
     before = cloud.plan()
     changes = cloud.put(port(3, [id_of(0x5E, 2)])).plan().changes(Flow, before)
     assert len(changes.create) < 30
-    assert not changes.update
+    assert {new.table for _, new in changes.update} == BROADCAST_TABLES
 
 
 # What a guest says of itself
@@ -411,12 +415,25 @@ def test_answers_of_the_network_come_in_without_a_rule():
         assert cloud.receive(packet) == {tap(2)}
 
 
-def test_a_group_address_does_not_hide_a_unicast_packet():
-    cloud = world(rule(protocol=UDP, first=53, last=53))
-    hidden = replace(between(1, 2, UDP, 54), dl_dst=BROADCAST)
-    assert not cloud.send(1, hidden).ports
-    assert cloud.send(1, replace(hidden, dport=53)).ports == {tap(2)}
-    assert not cloud.receive(replace(hidden, dl_src=OUTSIDE_MAC, src="10.0.0.77"))
+@pytest.mark.parametrize(
+    ("mac", "address"),
+    [
+        (BROADCAST, "10.0.0.2"),
+        (BROADCAST, "10.0.0.255"),
+        (BROADCAST, "255.255.255.255"),
+        ("01:00:5e:00:00:fb", "224.0.0.251"),
+    ],
+)
+def test_broadcast_and_multicast_packets_go_by_each_guests_rules(mac, address):
+    cloud = world(rule(protocol=UDP, first=53, last=53)).put(port(3, [OPEN.id]), port(4, port_security=False))
+    spread = replace(between(1, 2, UDP, 53), dl_dst=mac, dst=address)
+    assert cloud.send(1, spread).ports & {tap(n) for n in range(1, 9)} == {tap(2), tap(4)}
+    assert cloud.send(1, replace(spread, dport=54)).ports & {tap(n) for n in range(1, 9)} == {tap(4)}
+    assert WIRE in cloud.send(1, spread).ports
+    cloud.connections.entries.clear()
+    outside = replace(spread, dl_src=OUTSIDE_MAC, src="10.0.0.77")
+    assert cloud.receive(outside) == {tap(2), tap(4)}
+    assert cloud.receive(replace(outside, dport=54)) == {tap(4)}
 
 
 # Allowed address pairs
