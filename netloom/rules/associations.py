@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, NotFound
 from netloom.model.owners import ROUTER_INTERFACES
 from netloom.model.ports import PORT
-from netloom.rules import reading, standard
+from netloom.rules import standard
 from netloom.rules.context import Context
+from netloom.rules.lookup import require
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, IP_ALLOCATIONS, PORTS, ROUTERS, SUBNETS
@@ -45,9 +46,7 @@ def resolve(tx: Tx, context: Context, wanted: Wanted) -> View:
     Raises: PortNotFound, BadRequest (a port of another project, no or several IPv4 addresses, not its address),
     ExternalGatewayForFloatingIPNotFound.
     """
-    port = reading.get(tx, context, PORT, wanted.port_id, for_update=True)
-    if port is None:
-        raise reading.missing(PORT, wanted.port_id)
+    port = require(tx, context, PORT, wanted.port_id, "fixed_ips", lock="change")
     if not context.is_admin and port["project_id"] != wanted.project_id:
         raise _refused(f"Port {port['id']} is associated with a different tenant than the floating IP")
     place = _place(port, wanted.fixed_ip_address)

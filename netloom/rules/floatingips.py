@@ -14,6 +14,7 @@ from netloom.rules import ports, quotas, reading, standard
 from netloom.rules.addresses import InvalidIpForNetwork
 from netloom.rules.associations import NONE, Wanted, resolve
 from netloom.rules.context import Context
+from netloom.rules.lookup import require
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, SUBNETS, TAGS
@@ -94,10 +95,7 @@ def _delete(tx: Tx, context: Context, which: sa.ColumnElement[bool]) -> None:
 def _port(tx: Tx, context: Context, body: View) -> View:
     """The port that is to hold the address."""
     network_id, address = body["floating_network_id"], body.get("floating_ip_address")
-    network = reading.get(tx, context, NETWORK, network_id)
-    if network is None:
-        raise reading.missing(NETWORK, network_id)
-    if not network["router:external"]:
+    if not require(tx, context, NETWORK, network_id)["router:external"]:
         raise _refused(f"Network {network_id} is not a valid external network")
     cidrs = sa.select(SUBNETS.c.id, SUBNETS.c.cidr).where(SUBNETS.c.network_id == network_id, SUBNETS.c.ip_version == 4)
     subnets = {row.id: row.cidr for row in tx.execute(cidrs)}

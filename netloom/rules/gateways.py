@@ -12,6 +12,7 @@ from netloom.model.ports import PORT
 from netloom.model.routers import ROUTER
 from netloom.rules import ports, reading, standard
 from netloom.rules.context import Context
+from netloom.rules.lookup import require
 from netloom.rules.router_ports import attached, check_overlap
 from netloom.rules.router_scheduling import host_for
 from netloom.store.database import Tx
@@ -96,10 +97,7 @@ def _move(tx: Tx, context: Context, router: View, port_id: str, places: Any) -> 
 
 
 def _create_port(tx: Tx, context: Context, router: View, network_id: str, places: Any) -> str:
-    network = reading.get(tx, context, NETWORK, network_id)
-    if network is None:
-        raise reading.missing(NETWORK, network_id)
-    if not network["router:external"]:
+    if not require(tx, context, NETWORK, network_id)["router:external"]:
         raise BadRequest(resource="router", msg=f"Network {network_id} is not an external network")
     body = {
         "network_id": network_id,

@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.errors import BadRequest, Conflict, HTTPBadRequest, NotFound
-from netloom.model.fields import Resource
 from netloom.model.kinds import is_uuid
 from netloom.model.networks import NETWORK
 from netloom.model.owners import ROUTER_INTERFACE
@@ -15,6 +14,7 @@ from netloom.model.ports import PORT
 from netloom.model.subnets import SUBNET
 from netloom.rules import ports, reading, standard
 from netloom.rules.context import Context
+from netloom.rules.lookup import require
 from netloom.rules.router_ports import Attached, attached, check_overlap
 from netloom.rules.router_scheduling import host_for
 from netloom.store.database import Tx
@@ -130,7 +130,7 @@ def _targets(body: Body) -> tuple[str | None, str | None]:
 
 
 def _attach_subnet(tx: Tx, context: Context, router: View, subnet_id: str) -> View:
-    subnet = _visible(tx, context, SUBNET, subnet_id)
+    subnet = require(tx, context, SUBNET, subnet_id)
     _check_usable(tx, context, [subnet])
     if subnet["gateway_ip"] is None:
         raise BadRequest(resource="router", msg="Subnet for router interface must have a gateway IP")
@@ -162,7 +162,7 @@ def _port_for_ipv6(present: Sequence[Attached], network_id: str) -> str | None:
 
 
 def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
-    port = _visible(tx, context, PORT, port_id)
+    port = require(tx, context, PORT, port_id, "fixed_ips", lock="change")
     if port["device_id"]:
         raise PortInUse(port_id=port_id, net_id=port["network_id"], device_id=port["device_id"])
     if not port["fixed_ips"]:
@@ -176,19 +176,13 @@ def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
     return ports.update_internal(tx, context, port, owner | {"binding:host_id": host_for(tx, context, router)})
 
 
-def _visible(tx: Tx, context: Context, resource: Resource, object_id: str) -> View:
-    if (found := reading.get(tx, context, resource, object_id)) is None:
-        raise reading.missing(resource, object_id)
-    return found
-
-
 def _check_usable(tx: Tx, context: Context, subnets: Sequence[View]) -> None:
     """Subnets that one may see, as those of external networks, are not yet subnets to attach to."""
     foreign = [subnet for subnet in subnets if subnet["project_id"] != context.project_id]
     if context.is_admin or not foreign:
         return
-    network = reading.get(tx, context, NETWORK, foreign[0]["network_id"])
-    if network is None or not (network["shared"] or network["project_id"] == context.project_id):
+    network = require(tx, context, NETWORK, foreign[0]["network_id"])
+    if not (network["shared"] or network["project_id"] == context.project_id):
         raise BadRequest(resource="router", msg=f"Subnet {foreign[0]['id']} is of another project and not shared")
 
 
@@ -206,7 +200,7 @@ def _of_subnet(
 ) -> list[Attached]:
     ids = {place.port_id for place in internal if place.subnet_id == subnet_id}
     if not ids:
-        _visible(tx, context, SUBNET, subnet_id)
+        require(tx, context, SUBNET, subnet_id)
         raise RouterInterfaceNotFoundForSubnet(router_id=router_id, subnet_id=subnet_id)
     return [place for place in internal if place.port_id in ids]
 

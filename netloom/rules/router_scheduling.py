@@ -1,6 +1,6 @@
 """Which host carries a router: a live one with the fewest routers, chosen once the router has a port."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from netloom.model.owners import ROUTER_PORTS
 from netloom.model.routers import ROUTER
 from netloom.rules import binding, reading
 from netloom.rules.context import Context
+from netloom.rules.lookup import require
 from netloom.rules.query import expressions
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -41,23 +42,6 @@ class RouterHostedByL3Agent(Conflict):
     """Another agent carries the router."""
 
     message = "The router {router_id} has been already hosted by the L3 Agent {agent_id}."
-
-
-class AvailabilityZoneNotFound(NotFound):
-    """No agent is in the zone."""
-
-    message = "AvailabilityZone {availability_zone} could not be found."
-
-
-def check_zones(tx: Tx, hints: Iterable[str]) -> None:
-    """Refuse hints that name no zone of an L3 agent. Raises AvailabilityZoneNotFound."""
-    if not (wanted := sorted(set(hints))):
-        return
-    zones = sa.select(AGENTS.c.availability_zone).where(AGENTS.c.agent_type == L3_AGENT)
-    known = set(tx.execute(zones.distinct()).scalars())
-    for zone in wanted:
-        if zone not in known:
-            raise AvailabilityZoneNotFound(availability_zone=zone)
 
 
 def host_for(tx: Tx, context: Context, router: View) -> str:
@@ -95,8 +79,7 @@ def schedule(tx: Tx, context: Context, router_ids: Collection[str] | None = None
     chosen = _place(_candidates(tx, context), waiting)
     _bind(tx, chosen)
     if chosen:
-        owners = _ports(tx, list(chosen))
-        binding.bind_hosts(tx, context, {port_id: chosen[router_id] for port_id, router_id in owners.items()})
+        binding.bind_hosts(tx, context, {port: chosen[owner] for port, owner in _ports(tx, list(chosen)).items()})
 
 
 def add_to_agent(tx: Tx, context: Context, agent: View, router_id: str) -> None:
@@ -106,15 +89,14 @@ def add_to_agent(tx: Tx, context: Context, agent: View, router_id: str) -> None:
     """
     if agent["agent_type"] != L3_AGENT or not agent["admin_state_up"]:
         raise InvalidL3Agent(id=agent["id"])
-    if reading.get(tx, context, ROUTER, router_id, for_update=True) is None:
-        raise reading.missing(ROUTER, router_id)
+    require(tx, context, ROUTER, router_id, lock="change")
+    host = str(agent["host"])
     present = tx.execute(sa.select(ROUTER_BINDINGS.c.host).where(ROUTER_BINDINGS.c.router_id == router_id)).scalar()
-    if present == agent["host"]:
-        return
-    if present is not None:
+    if present not in (None, host):
         raise RouterHostedByL3Agent(router_id=router_id, agent_id=present)
-    _bind(tx, {router_id: agent["host"]})
-    binding.bind_hosts(tx, context, dict.fromkeys(_ports(tx, [router_id]), agent["host"]))
+    if present is None:
+        _bind(tx, {router_id: host})
+        binding.bind_hosts(tx, context, dict.fromkeys(_ports(tx, [router_id]), host))
 
 
 def remove_from_agent(tx: Tx, context: Context, agent: View, router_id: str) -> None:

@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from netloom.model.errors import Conflict, InvalidInput
 from netloom.model.owners import ROUTER_INTERFACES
 from netloom.model.routers import ROUTER
-from netloom.rules import quotas, reading, standard
+from netloom.rules import quotas, reading, standard, zones
 from netloom.rules.context import Context
 from netloom.rules.extraroutes import add_extraroutes, remove_extraroutes, set_routes
 from netloom.rules.gateways import clear_gateway, set_gateway
 from netloom.rules.router_interfaces import add_router_interface, remove_router_interface
-from netloom.rules.router_scheduling import check_zones
+from netloom.rules.router_scheduling import L3_AGENT
 from netloom.store.database import Tx
 from netloom.store.tables.network import PORTS, ROUTER_BINDINGS, ROUTERS, TAGS
 
@@ -40,7 +40,7 @@ def create(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
 
     Raises: OverQuota, InvalidInput (``ha`` or ``distributed``), AvailabilityZoneNotFound, and as ``set_gateway``.
     """
-    check_zones(tx, [zone for body in bodies for zone in body["availability_zone_hints"]])
+    zones.check(tx, L3_AGENT, [zone for body in bodies for zone in body["availability_zone_hints"]])
     projects = [body["project_id"] for body in bodies]
     for project_id in sorted(set(projects)):
         quotas.check(tx, context, "router", project_id, projects.count(project_id))

@@ -112,7 +112,10 @@ def test_group_in_use_stays(store):
         security_groups.delete(tx, member(), free)
     with store.read() as tx:
         assert tx.row(sa.select(TAGS)) is None
-        assert tx.row(sa.select(SECURITY_GROUP_RULES).where(SECURITY_GROUP_RULES.c.security_group_id == free["id"])) is None
+        assert (
+            tx.row(sa.select(SECURITY_GROUP_RULES).where(SECURITY_GROUP_RULES.c.security_group_id == free["id"]))
+            is None
+        )
     assert ("security_group", free["id"]) in changes(store)
 
 
@@ -157,7 +160,12 @@ def add(store, *bodies, context=None):
 def test_rules_change_their_group(store):
     group = make(store)
     made = add(store, rule_body(group, protocol="TCP", port_range_min="22", port_range_max=22, description="ssh"))[0]
-    assert (made["protocol"], made["port_range_min"], made["project_id"], made["description"]) == ("tcp", 22, DEMO, "ssh")
+    assert (made["protocol"], made["port_range_min"], made["project_id"], made["description"]) == (
+        "tcp",
+        22,
+        DEMO,
+        "ssh",
+    )
     assert changes(store) == {("security_group", group["id"])}
     assert get(store, member(), SECURITY_GROUP, group["id"])["revision_number"] == 2
     with store.write() as tx:
@@ -209,7 +217,13 @@ def test_rules_cost_the_same_in_bulk(store):
     group, counts = make(store), []
     for start, number in ((1, 1), (10, 30)):
         with statements(store) as seen:
-            add(store, *(rule_body(group, protocol="tcp", port_range_min=n, port_range_max=n) for n in range(start, start + number)))
+            add(
+                store,
+                *(
+                    rule_body(group, protocol="tcp", port_range_min=n, port_range_max=n)
+                    for n in range(start, start + number)
+                ),
+            )
         counts.append(len(seen))
     assert counts[0] == counts[1] <= 9
 

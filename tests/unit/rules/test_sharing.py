@@ -14,7 +14,7 @@ from tests.unit.rules.callers import DEMO, OTHER, admin, body, member
 THIRD = "3" * 32
 
 
-def make(store, kind, key, target=OTHER, action="access_as_shared", context=None):
+def make(store, kind, key, target=OTHER, *, action="access_as_shared", context=None):
     with store.write() as tx:
         values = {"object_id": key, "target_tenant": target, "action": action}
         values |= {"object_type": kind} if kind else {}
@@ -68,7 +68,7 @@ def test_external_access_makes_a_network_external(store):
 def test_nonsense_is_refused(store, kind, action, target, error):
     key = network(store)
     with pytest.raises(error):
-        make(store, kind, key, target, action)
+        make(store, kind, key, target, action=action)
 
 
 def test_object_is_the_callers_own(store):
