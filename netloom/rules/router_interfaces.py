@@ -162,7 +162,7 @@ def _port_for_ipv6(present: Sequence[Attached], network_id: str) -> str | None:
 
 
 def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
-    port = require(tx, context, PORT, port_id, "fixed_ips", lock="change")
+    port = require(tx, context, PORT, port_id, "fixed_ips", "security_groups", lock="change")
     if port["device_id"]:
         raise PortInUse(port_id=port_id, net_id=port["network_id"], device_id=port["device_id"])
     if not port["fixed_ips"]:
