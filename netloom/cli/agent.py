@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-from typing import Any
 
 from netloom.cli import logs
 from netloom.cli.processes import claim
@@ -11,12 +10,6 @@ from netloom.cli.terminal import Trouble, require_root
 from netloom.settings.load import host_settings
 
 PIDFILE = "agent.pid"
-
-
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser("agent", help="run this host's agent", description=__doc__)
-    command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

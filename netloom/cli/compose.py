@@ -79,5 +79,3 @@ class _Server:
             yield
         finally:
             following.cancel()
-
-

@@ -19,17 +19,6 @@ from netloom.state import HostState
 SWEEP_SECONDS = 20.0
 
 
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser(
-        "down",
-        help="stop the cloud of this machine",
-        description="Stop everything and remove it: processes, namespaces, bridges, instances, files, and the database.",
-    )
-    command.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
-    command.set_defaults(run=run)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Take the cloud down."""
     require_root("taking the cloud down")

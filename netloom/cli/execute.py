@@ -3,26 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from netloom.cli.client import Client
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
 from netloom.settings.load import host_settings
-
-
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser(
-        "exec",
-        help="run a command inside an instance",
-        description="Run a command inside an instance of this machine, as its root.",
-        epilog="example: netloom exec web1 -- ping -c 3 10.0.0.1",
-    )
-    command.add_argument("server", metavar="SERVER", help="name or id of the instance")
-    command.add_argument("argv", metavar="COMMAND", nargs="+", help="the command and its arguments, after --")
-    command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(client: Client, wanted: str) -> str:
-    servers = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1&name={quote(wanted, safe='')}")["servers"]
+    servers = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1&name={quote(wanted, safe='')}")[
+        "servers"
+    ]
     matching = [entry["id"] for entry in servers if entry["name"] == wanted]
     if not matching:
         everything = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1")["servers"]

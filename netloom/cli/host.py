@@ -1,7 +1,6 @@
 """``netloom host``: the hosts that may connect, each with its own key."""
 
 import argparse
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,17 +13,10 @@ from netloom.store.migrate import migrate
 from netloom.store.tables.feed import HOSTS
 
 
-def add_parser(commands: Any) -> None:
-    """Declare the command and its verbs."""
-    command = commands.add_parser("host", help="admit hosts, list or remove them", description=__doc__)
-    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add = verbs.add_parser("add", help="print a new key for a host (an older one ends)")
-    add.add_argument("name", help="the host's name, as its agent says it")
-    add.set_defaults(run=run_add)
-    remove = verbs.add_parser("remove", help="refuse a host from now on")
-    remove.add_argument("name")
-    remove.set_defaults(run=run_remove)
-    verbs.add_parser("list", help="list the hosts that have a key").set_defaults(run=run_list)
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    verbs = {"add": run_add, "remove": run_remove, "list": run_list}
+    return verbs[arguments.verb](arguments)
 
 
 def run_add(arguments: argparse.Namespace) -> int:

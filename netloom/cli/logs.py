@@ -9,7 +9,9 @@ import structlog
 def configure(debug: bool) -> None:
     """Send structured events, and the standard library's, to standard error."""
     level = logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

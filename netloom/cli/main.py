@@ -1,46 +1,14 @@
-"""The command line: what there is, and who does it."""
+"""The ``netloom`` command: from its words to what they do.
+
+Each command's module is imported only when it is asked for: ``netloom --help`` answers at once.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from netloom import __version__
-from netloom.cli import agent, down, execute, host, server, status, up
+from netloom.cli.parser import CONFIG, parser
 from netloom.cli.terminal import Trouble
-
-COMMANDS = (up, down, status, execute, server, agent, host)
-CONFIG = Path("/etc/netloom/netloom.conf")
-
-EPILOG = """\
-examples:
-  netloom up                            a whole cloud on this machine
-  netloom status                        every part and its health
-  netloom exec web1 -- ip address       run a command inside an instance
-  netloom down                          stop it all and leave nothing behind
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
-    top = argparse.ArgumentParser(
-        prog="netloom",
-        description="A cloud networking service with the API of OpenStack Networking.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"netloom {__version__}")
-    top.add_argument(
-        "--config-file",
-        action="append",
-        type=Path,
-        metavar="FILE",
-        help=f"configuration, later files over earlier ones (default: {CONFIG} if it is there)",
-    )
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        module.add_parser(commands)
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,12 +17,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.config_file is None:
         arguments.config_file = [CONFIG] if CONFIG.exists() else []
     try:
-        return int(arguments.run(arguments))
+        return _run(arguments)
     except Trouble as trouble:
         print(f"netloom {arguments.command}: {trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "up":
+            from netloom.cli import up
+
+            return up.run(arguments)
+        case "down":
+            from netloom.cli import down
+
+            return down.run(arguments)
+        case "status":
+            from netloom.cli import status
+
+            return status.run(arguments)
+        case "exec":
+            from netloom.cli import execute
+
+            return execute.run(arguments)
+        case "server":
+            from netloom.cli import server
+
+            return server.run(arguments)
+        case "agent":
+            from netloom.cli import agent
+
+            return agent.run(arguments)
+        case "host":
+            from netloom.cli import host
+
+            return host.run(arguments)
+    raise Trouble(f"there is no command '{arguments.command}'")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """``netloom server``: the API and the feed; with ``standalone`` set also identity, compute and images."""
 
 import argparse
-from typing import Any
 
 from netloom.cli import logs
 from netloom.cli.processes import claim
@@ -9,12 +8,6 @@ from netloom.cli.settings import configuration
 from netloom.settings.load import server_settings
 
 PIDFILE = "server.pid"
-
-
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser("server", help="run the API server", description=__doc__)
-    command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from netloom.cli import agent, server
 from netloom.cli.client import Client
@@ -11,16 +10,6 @@ from netloom.cli.terminal import Trouble, table
 from netloom.cli.up import OVS_RUNDIR
 from netloom.host.vswitch import daemon_pid
 from netloom.settings.load import server_settings
-
-
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser(
-        "status",
-        help="show every part and its health",
-        description="Show every part of this machine's cloud and its health; the exit code is 0 when all is well.",
-    )
-    command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

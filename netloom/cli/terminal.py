@@ -1,7 +1,6 @@
 """What commands say to people: progress, tables and trouble."""
 
 import os
-
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,5 +39,3 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     widths = [max(len(row[i]) for row in texts) for i in range(len(columns))]
     for row in texts:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-

@@ -56,6 +56,10 @@ roles = openvswitch, l3, dhcp, metadata, compute
 
 [ovs]
 bridge_mappings = {physical_network}:{bridge}
+local_ip = 127.0.0.1
+
+[agent]
+tunnel_types = vxlan, gre, geneve
 
 [ml2_type_flat]
 flat_networks = {physical_network}
@@ -71,24 +75,6 @@ Try:
   openstack subnet create --network net1 --subnet-range 10.0.0.0/24 subnet1
   openstack server create --flavor m1.tiny --image cirros --network net1 --wait vm1
 {hint}"""
-
-
-def add_parser(commands: Any) -> None:
-    """Declare the command."""
-    command = commands.add_parser(
-        "up",
-        help="start a whole cloud on this machine",
-        description="Start the server, the agent and, where none runs, Open vSwitch; safe to repeat.",
-    )
-    command.add_argument(
-        "--external",
-        type=ipaddress.IPv4Interface,
-        default=ipaddress.IPv4Interface("172.24.4.1/24"),
-        metavar="ADDRESS/LENGTH",
-        help="this machine's address on the external network (default: %(default)s)",
-    )
-    command.add_argument("--bare", action="store_true", help="make no external network 'public' in the API")
-    command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -115,7 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         store.close()
     with step("server"):
         _start("server", arguments, settings.run_dir / server.PIDFILE, settings.state_dir)
-        _wait(lambda: _answers(f"{url}/healthcheck"), "the server does not answer", settings.state_dir / "log/server.log")
+        _wait(
+            lambda: _answers(f"{url}/healthcheck"), "the server does not answer", settings.state_dir / "log/server.log"
+        )
     with step("agent"):
         _start("agent", arguments, settings.run_dir / agent.PIDFILE, settings.state_dir)
         client = Client(directory / "clouds.yaml", "netloom-admin")
@@ -171,7 +159,9 @@ def _ensure_host_key(conf: cfg.ConfigOpts, store: Store, state_dir: Path) -> Non
     credentials.write_private(path, key + "\n")
 
 
-def _start(what: str, arguments: argparse.Namespace, pidfile: Path, state_dir: Path) -> "subprocess.Popen[bytes] | None":
+def _start(
+    what: str, arguments: argparse.Namespace, pidfile: Path, state_dir: Path
+) -> "subprocess.Popen[bytes] | None":
     if daemon_pid(pidfile):
         return None
     files = [word for file in arguments.config_file for word in ("--config-file", str(file))]

@@ -1,0 +1,64 @@
+# Netloom's few commands. Each installs what it needs; all are safe to repeat.
+#   make up      a whole cloud network on this machine (root)
+#   make down    stop it and leave nothing behind (root)
+#   make test    all checks and tests (root: they use real switches and namespaces)
+#   make lock    renew requirements.lock from pyproject.toml
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLIENTS := .cache/clients
+PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables nftables conntrack ethtool iproute2 \
+	busybox-static dropbear-bin util-linux procps
+TEST_PACKAGES := $(PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
+
+.PHONY: up down status test lint unit host-tests e2e bench lock packages test-packages clients
+
+up: packages $(VENV)/installed
+	@$(BIN)/netloom up $(OPTIONS)
+
+down: $(VENV)/installed
+	@$(BIN)/netloom down $(OPTIONS)
+
+status: $(VENV)/installed
+	@$(BIN)/netloom status
+
+test: test-packages $(VENV)/developed clients lint
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" tests/run
+
+lint: $(VENV)/developed
+	@$(BIN)/ruff check netloom tests
+	@$(BIN)/ruff format --check netloom tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+packages:
+	@tools/install-packages $(PACKAGES)
+
+test-packages:
+	@tools/install-packages $(TEST_PACKAGES)
+
+$(VENV)/bin/pip:
+	@echo "virtual environment"; $(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/pip
+	@echo "Netloom's Python packages"
+	@$(BIN)/pip install --quiet --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/developed: pyproject.toml requirements.lock | $(VENV)/bin/pip
+	@echo "the developers' Python packages"
+	@$(BIN)/pip install --quiet --constraint requirements.lock --editable .[dev]
+	@touch $@ $(VENV)/installed
+
+clients: $(CLIENTS)/modern/installed
+
+# The unmodified clients that the tests run, each in an environment of its own.
+$(CLIENTS)/%/installed: tests/clients/%.txt
+	@echo "OpenStack clients ($*)"
+	@$(PYTHON) -m venv $(CLIENTS)/$*
+	@$(CLIENTS)/$*/bin/pip install --quiet --requirement $<
+	@touch $@
+
+lock: $(VENV)/bin/pip
+	@tools/lock

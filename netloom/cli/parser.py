@@ -1,0 +1,97 @@
+"""The words of the command line; what they do is in the modules of the same names."""
+
+import argparse
+import ipaddress
+from pathlib import Path
+
+from netloom import __version__
+
+CONFIG = Path("/etc/netloom/netloom.conf")
+
+EPILOG = """\
+examples:
+  netloom up                            a whole cloud on this machine
+  netloom status                        every part and its health
+  netloom exec web1 -- ip address       run a command inside an instance
+  netloom down                          stop it all and leave nothing behind
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="netloom",
+        description="A cloud networking service with the API of OpenStack Networking.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"netloom {__version__}")
+    top.add_argument(
+        "--config-file",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help=f"configuration, later files over earlier ones (default: {CONFIG} if it is there)",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _all_in_one(commands)
+    _exec(commands)
+    commands.add_parser(
+        "server",
+        help="run the API server",
+        description="Serve the API and the agents' streams; with [netloom] standalone also identity, compute and images.",
+    )
+    commands.add_parser("agent", help="run this host's agent", description="Run this host's agent, with all its roles.")
+    _host(commands)
+    return top
+
+
+def _all_in_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    up = commands.add_parser(
+        "up",
+        help="start a whole cloud on this machine",
+        description="Start the server, the agent and, where none runs, Open vSwitch; safe to repeat.",
+    )
+    up.add_argument(
+        "--external",
+        type=ipaddress.IPv4Interface,
+        default=ipaddress.IPv4Interface("172.24.4.1/24"),
+        metavar="ADDRESS/LENGTH",
+        help="this machine's address on the external network (default: %(default)s)",
+    )
+    up.add_argument("--bare", action="store_true", help="make no external network 'public' in the API")
+    down = commands.add_parser(
+        "down",
+        help="stop the cloud of this machine",
+        description="Stop everything and remove it: processes, namespaces, bridges, instances, files, and the database.",
+    )
+    down.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
+    commands.add_parser(
+        "status",
+        help="show every part and its health",
+        description="Show every part of this machine's cloud and its health; the exit code is 0 when all is well.",
+    )
+
+
+def _exec(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "exec",
+        help="run a command inside an instance",
+        description="Run a command inside an instance of this machine, as its root.",
+        epilog="example: netloom exec web1 -- ping -c 3 10.0.0.1",
+    )
+    command.add_argument("server", metavar="SERVER", help="name or id of the instance")
+    command.add_argument("argv", metavar="COMMAND", nargs="+", help="the command and its arguments, after --")
+
+
+def _host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "host",
+        help="admit hosts, list or remove them",
+        description="The hosts that may connect, each with its own key.",
+    )
+    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
+    add = verbs.add_parser("add", help="print a new key for a host (an older one ends)")
+    add.add_argument("name", help="the host's name, as its agent says it")
+    verbs.add_parser("remove", help="refuse a host from now on").add_argument("name")
+    verbs.add_parser("list", help="list the hosts that have a key")
