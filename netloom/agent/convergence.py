@@ -32,16 +32,19 @@ def judge(
     return statuses
 
 
-def _status(
-    name: str, version: str, fragment: Fragment, facts: Facts, reasons: Mapping[str, str], host: str
-) -> Status:
+def _status(name: str, version: str, fragment: Fragment, facts: Facts, reasons: Mapping[str, str], host: str) -> Status:
     local = isinstance(fragment, Port) and fragment.host == host
     if name in reasons:
         return Status(name, version, "failed", reasons[name])
     if local and HOSTWIDE in reasons:
         return Status(name, version, "failed", reasons[HOSTWIDE])
     if local and isinstance(fragment, Port) and _must_be_plugged(fragment) and fragment.id not in facts.interfaces:
-        return Status(name, version, "waiting", f"no interface is plugged for it ({names.tap(fragment.id)}, iface-id {fragment.id})")
+        return Status(
+            name,
+            version,
+            "waiting",
+            f"no interface is plugged for it ({names.tap(fragment.id)}, iface-id {fragment.id})",
+        )
     return Status(name, version, "applied")
 
 

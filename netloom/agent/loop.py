@@ -19,9 +19,11 @@ from netloom.plan import plan
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.settings.host import HostSettings
-from netloom.state import Failure
+from netloom.state import Facts, Failure
 
 LOG = structlog.get_logger()
+OVS_RUNDIR = Path("/run/openvswitch")
+"""Where bridges' sockets are when the database is reached by TCP."""
 RETRY = 2.0
 """Seconds until the next attempt after a failure."""
 
@@ -39,12 +41,7 @@ class Agent:
         self._datapath_type = settings.datapath_type or datapath_type()
         for directory in (settings.state_dir, settings.run_dir):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._layout = Layout(
-            state_dir=settings.state_dir / "host",
-            run_dir=settings.run_dir,
-            ovsdb=settings.ovsdb,
-            ovs_rundir=Path(settings.ovsdb.removeprefix("unix:")).parent,
-        )
+        self._layout = layout(settings)
         self._plan_settings = plan_settings(settings, self._datapath_type)
         self._intent = Intent({})
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -71,7 +68,9 @@ class Agent:
 
     def run(self) -> None:
         """Converge until stopped."""
-        host = Host(self._layout, self._guest_root)
+        host = self._reach_host()
+        if host is None:
+            return
         responder = self._responder()
         self._stream.start()
         audited = time.monotonic()
@@ -88,6 +87,16 @@ class Agent:
             responder.stop()
             host.close()
 
+    def _reach_host(self) -> Host | None:
+        """The host, once its Open vSwitch answers; None when we are stopped before."""
+        while not self._stopped:
+            try:
+                return Host(self._layout, self._guest_root)
+            except ConnectionError as error:
+                LOG.warning("Open vSwitch does not answer", ovsdb=self._layout.ovsdb, error=str(error), retry_in=RETRY)
+                time.sleep(RETRY)
+        return None
+
     def _responder(self) -> Responder:
         """The metadata responder, started; only the proxy's user may talk to it."""
         nova = NovaMetadata(url=self._settings.nova_metadata_url, shared_secret=self._settings.metadata_secret)
@@ -103,20 +112,32 @@ class Agent:
         began = time.monotonic()
         fragments, versions = self._mirror.snapshot()
         self._intent = Intent(fragments)
-        facts = host.facts()
+        facts = Facts()
         try:
-            failures = host.apply(plan(self._intent, facts, self._plan_settings))
+            failures = host.apply(plan(self._intent, host.facts(), self._plan_settings))
+            facts = host.facts()
         except (OSError, ValueError) as error:
             LOG.exception("the host could not be brought to its plan")
             failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]
         for failure in failures:
             LOG.warning("not applied", origin=failure.origin, element=failure.element, reason=failure.reason)
-        self._stream.report(convergence.judge(fragments, versions, host.facts(), failures, self._settings.host))
+        self._stream.report(convergence.judge(fragments, versions, facts, failures, self._settings.host))
         LOG.debug("converged", seconds=round(time.monotonic() - began, 4), failures=len(failures))
         return RETRY if failures else self._settings.audit_interval
 
     def _roles(self) -> list[Role]:
         return roles(self._settings, self._intent, self._datapath_type)
+
+
+def layout(settings: HostSettings) -> Layout:
+    """Where things of this agent are."""
+    kind, _, path = settings.ovsdb.partition(":")
+    return Layout(
+        state_dir=settings.state_dir / "host",
+        run_dir=settings.run_dir,
+        ovsdb=settings.ovsdb,
+        ovs_rundir=Path(path).parent if kind == "unix" else OVS_RUNDIR,
+    )
 
 
 def plan_settings(settings: HostSettings, datapath: str) -> PlanSettings:

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "server",
         help="run the API server",
-        description="Serve the API and the agents' streams; with [netloom] standalone also identity, compute and images.",
+        description="Serve the API and the agents' streams; standalone: identity, compute, images too.",
     )
     commands.add_parser("agent", help="run this host's agent", description="Run this host's agent, with all its roles.")
     _host(commands)
@@ -63,7 +63,7 @@ def _all_in_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     down = commands.add_parser(
         "down",
         help="stop the cloud of this machine",
-        description="Stop everything and remove it: processes, namespaces, bridges, instances, files, and the database.",
+        description="Stop everything and remove it: processes, namespaces, bridges, instances, files, the database.",
     )
     down.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
     commands.add_parser(

@@ -53,7 +53,9 @@ class Mirror:
         except FileNotFoundError:
             return
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            LOG.warning("the snapshot of fragments is unreadable and is fetched anew", path=str(self._path), error=str(error))
+            LOG.warning(
+                "the snapshot of fragments is unreadable and is fetched anew", path=str(self._path), error=str(error)
+            )
             return
         self._pieces = {piece.name: piece for piece in pieces}
         self.complete = True
