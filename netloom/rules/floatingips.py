@@ -1,7 +1,7 @@
 """Floating IPs."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,6 @@ from netloom.rules.addresses import InvalidIpForNetwork
 from netloom.rules.associations import NONE, Wanted, resolve
 from netloom.rules.context import Context
 from netloom.rules.lookup import require
-from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, SUBNETS, TAGS
 
@@ -70,26 +69,13 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
 
 def delete(tx: Tx, context: Context, current: View) -> None:
     """Give the address back."""
-    _delete(tx, context, FLOATINGIPS.c.id == current["id"])
-
-
-def sweep(tx: Tx, context: Context, network_id: str) -> None:
-    """Remove the floating IPs of a network that lead nowhere; for before the network goes."""
-    _delete(tx, context, sa.and_(FLOATINGIPS.c.floating_network_id == network_id, FLOATINGIPS.c.port_id.is_(None)))
-
-
-def _delete(tx: Tx, context: Context, which: sa.ColumnElement[bool]) -> None:
-    columns = (FLOATINGIPS.c.id, FLOATINGIPS.c.floating_port_id, FLOATINGIPS.c.router_id)
-    found = tx.rows(sa.select(*columns).where(which).with_for_update())
-    if not found:
-        return
-    ids = [row["id"] for row in found]
-    tx.execute(TAGS.delete().where(among(tx, TAGS.c.resource_id, ids)))
-    tx.execute(FLOATINGIPS.delete().where(among(tx, FLOATINGIPS.c.id, ids)))
-    ports.delete_internal(tx, context, [row["floating_port_id"] for row in found if row["floating_port_id"]])
-    for row in found:
-        if row["router_id"]:
-            tx.changed("router", row["router_id"])
+    columns = (FLOATINGIPS.c.floating_port_id, FLOATINGIPS.c.router_id)
+    found = tx.row(sa.select(*columns).where(FLOATINGIPS.c.id == current["id"]).with_for_update())
+    tx.execute(TAGS.delete().where(TAGS.c.resource_id == current["id"]))
+    tx.execute(FLOATINGIPS.delete().where(FLOATINGIPS.c.id == current["id"]))
+    if found is not None:
+        ports.delete_internal(tx, context, [found["floating_port_id"]])
+        _tell(tx, [found["router_id"]])
 
 
 def _port(tx: Tx, context: Context, body: View) -> View:
@@ -132,7 +118,12 @@ def _associate(tx: Tx, context: Context, floating: View, body: Mapping[str, Any]
             fixed_ip=columns["fixed_ip_address"],
             net_id=floating["floating_network_id"],
         ) from None
-    for router_id in (floating["router_id"], columns["router_id"]):
+    _tell(tx, [floating["router_id"], columns["router_id"]])
+
+
+def _tell(tx: Tx, router_ids: Sequence[str | None]) -> None:
+    """Their floating IPs are others now."""
+    for router_id in router_ids:
         if router_id:
             tx.changed("router", router_id)
 

@@ -101,10 +101,14 @@ def add_to_agent(tx: Tx, context: Context, agent: View, router_id: str) -> None:
 
 def remove_from_agent(tx: Tx, context: Context, agent: View, router_id: str) -> None:
     """Have an agent carry a router no more; nothing happens when it does not."""
-    here = sa.and_(ROUTER_BINDINGS.c.router_id == router_id, ROUTER_BINDINGS.c.host == agent["host"])
-    if agent["agent_type"] == L3_AGENT and tx.execute(ROUTER_BINDINGS.delete().where(here)).rowcount:
-        tx.changed("host", agent["host"])
-        binding.bind_hosts(tx, context, dict.fromkeys(_ports(tx, [router_id]), ""))
+    if agent["agent_type"] == L3_AGENT:
+        _unbind(tx, context, agent["host"], ROUTER_BINDINGS.c.router_id == router_id)
+
+
+def evacuate(tx: Tx, context: Context, host: str) -> None:
+    """Have other hosts carry the routers of one whose L3 agent is no more."""
+    if router_ids := _unbind(tx, context, host, sa.true()):
+        schedule(tx, context, router_ids)
 
 
 def agents_of(tx: Tx, context: Context, router_id: str) -> list[View]:
@@ -158,6 +162,16 @@ def _place(candidates: Sequence[Candidate], routers: Mapping[str, Sequence[str]]
             chosen[router_id] = min(hosts, key=lambda host: (load[host], host))
             load[chosen[router_id]] += 1
     return chosen
+
+
+def _unbind(tx: Tx, context: Context, host: str, which: sa.ColumnElement[bool]) -> list[str]:
+    """Take routers away from a host; their ids."""
+    here = ROUTER_BINDINGS.delete().where(ROUTER_BINDINGS.c.host == host, which)
+    router_ids = list(tx.execute(here.returning(ROUTER_BINDINGS.c.router_id)).scalars())
+    if router_ids:
+        tx.changed("host", host)
+        binding.bind_hosts(tx, context, dict.fromkeys(_ports(tx, router_ids), ""))
+    return router_ids
 
 
 def _bind(tx: Tx, chosen: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Routers."""
+"""Routers; their actions are in ``router_interfaces`` and ``extraroutes``."""
 
 from typing import Any
 
@@ -9,22 +9,11 @@ from netloom.model.owners import ROUTER_INTERFACES
 from netloom.model.routers import ROUTER
 from netloom.rules import quotas, reading, standard, zones
 from netloom.rules.context import Context
-from netloom.rules.extraroutes import add_extraroutes, remove_extraroutes, set_routes
+from netloom.rules.extraroutes import set_routes
 from netloom.rules.gateways import clear_gateway, set_gateway
-from netloom.rules.router_interfaces import add_router_interface, remove_router_interface
 from netloom.rules.router_scheduling import L3_AGENT
 from netloom.store.database import Tx
 from netloom.store.tables.network import PORTS, ROUTER_BINDINGS, ROUTERS, TAGS
-
-__all__ = [
-    "add_extraroutes",
-    "add_router_interface",
-    "create",
-    "delete",
-    "remove_extraroutes",
-    "remove_router_interface",
-    "update",
-]
 
 View = dict[str, Any]
 

@@ -6,9 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from netloom.model.errors import ApiError, OverQuota
+from netloom.model.networks import NETWORK
 from netloom.model.ports import PORT
 from netloom.model.routers import FLOATINGIP
-from netloom.rules import floatingips, ports, reading
+from netloom.rules import floatingips, networks, ports, reading
 from netloom.store.tables.network import FLOATINGIPS, PORTS
 from tests.statements import statements
 from tests.unit.rules.callers import DEMO, OTHER, admin, member
@@ -193,13 +194,16 @@ def test_address_that_leaves_its_port_leaves_the_floating_ip_free(world, routed)
     assert world.get(FLOATINGIP, made["id"])["port_id"] is None
 
 
-def test_network_sweeps_its_free_floating_ips_only(world, routed):
-    free = [world.floating(routed["outside"]) for _ in range(3)]
+def test_network_takes_its_free_floating_ips_along_and_stays_for_others(world, routed):
+    outside, _ = world.external("198.51.100.0/24")
+    free = world.floating(outside)
+    world.act(networks.delete, outside, resource=NETWORK, context=admin())
+    assert world.get(FLOATINGIP, free["id"]) is None
     used = world.floating(routed["outside"], port_id=routed["port"])
-    with world.store.write() as tx, statements(world.store) as seen:
-        floatingips.sweep(tx, admin(), routed["outside"])
-    assert len(seen) <= 10
-    assert [world.get(FLOATINGIP, item["id"]) for item in free] == [None] * 3
+    refused(
+        world.act, networks.delete, routed["outside"], type="NetworkInUse", status=409, resource=NETWORK,
+        context=admin(),
+    )  # fmt: skip
     assert world.get(FLOATINGIP, used["id"])["port_id"] == routed["port"]
 
 

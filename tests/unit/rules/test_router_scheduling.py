@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from netloom.model.agents import AGENT
 from netloom.model.routers import ROUTER
 from netloom.rules import router_scheduling
+from netloom.store.tables.network import AGENTS
 from tests.statements import statements
 from tests.unit.rules.callers import admin
 from tests.unit.rules.test_routers import refused
@@ -163,3 +164,21 @@ def test_deleted_router_is_carried_by_none(world):
     world.delete_router(router)
     assert world.bindings() == {}
     assert {("host", "h1"), ("router", router)} <= world.changes()
+
+
+def test_evacuated_routers_go_to_other_hosts(world):
+    world.host("h1")
+    routers = [attached(world) for _ in range(3)]
+    world.host("h2", "h3")
+    with world.store.write() as tx:
+        tx.execute(AGENTS.delete().where(AGENTS.c.id == "L3 agent h1"))
+        router_scheduling.evacuate(tx, admin(), "h1")
+    assert sorted(world.bindings().values()) == ["h2", "h2", "h3"]
+    for router in routers:
+        assert hosts_of_ports(world, router) == {world.bindings()[router]}
+    assert {("host", "h1"), ("host", "h2"), ("host", "h3")} <= world.changes()
+    with world.store.write() as tx:
+        tx.execute(AGENTS.delete())
+        router_scheduling.evacuate(tx, admin(), "h2")
+    assert sorted(world.bindings().values()) == ["h3"]
+    assert sum(hosts_of_ports(world, router) == {""} for router in routers) == 2

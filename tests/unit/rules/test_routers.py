@@ -7,7 +7,7 @@ import pytest
 from netloom.model.errors import ApiError, BadRequest, OverQuota
 from netloom.model.ports import PORT
 from netloom.model.routers import ROUTER
-from netloom.rules import reading, routers
+from netloom.rules import extraroutes, reading
 from tests.statements import statements
 from tests.unit.rules.callers import DEMO, OTHER, admin, member
 
@@ -292,16 +292,18 @@ def test_extra_routes_are_added_and_removed(world):
     one, two = route("10.9.0.0/24", "10.0.0.5"), route("10.8.0.0/24", "10.0.0.6")
 
     def add(*routes):
-        return world.act(routers.add_extraroutes, router, {"router": {"routes": list(routes)}})["router"]["routes"]
+        return world.act(extraroutes.add_extraroutes, router, {"router": {"routes": list(routes)}})["router"]["routes"]
 
     def remove(*routes):
-        return world.act(routers.remove_extraroutes, router, {"router": {"routes": list(routes)}})["router"]["routes"]
+        return world.act(extraroutes.remove_extraroutes, router, {"router": {"routes": list(routes)}})["router"][
+            "routes"
+        ]
 
     assert add(one) == [one]
     assert add(one, two) == [one, two]
     assert remove(one, route("10.7.0.0/24", "10.0.0.5")) == [two]
     for broken in ({}, {"router": {}}, {"router": []}, {"router": {"routes": "x"}}, {"router": {"routes": [{}]}}, None):
-        refused(world.act, routers.add_extraroutes, router, broken, type="HTTPBadRequest", status=400)
+        refused(world.act, extraroutes.add_extraroutes, router, broken, type="HTTPBadRequest", status=400)
 
 
 def test_many_extra_routes_at_once_are_all_kept(world):
@@ -310,7 +312,7 @@ def test_many_extra_routes_at_once_are_all_kept(world):
 
     def add(number):
         routes = [route(f"10.9.{number}.0/24", "10.0.0.5")]
-        world.act(routers.add_extraroutes, router, {"router": {"routes": routes}})
+        world.act(extraroutes.add_extraroutes, router, {"router": {"routes": routes}})
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(add, range(12)))

@@ -11,7 +11,7 @@ from netloom.model.networks import NETWORK
 from netloom.model.ports import PORT
 from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.subnets import SUBNET
-from netloom.rules import floatingips, networks, ports, reading, routers, subnets
+from netloom.rules import floatingips, networks, ports, reading, router_interfaces, routers, subnets
 from netloom.rules.context import Context
 from netloom.store.database import Store
 from netloom.store.tables.feed import CHANGES
@@ -64,10 +64,10 @@ class World:
         self.act(routers.delete, router_id)
 
     def attach(self, router_id: str, context: Context | None = None, **target: str) -> View:
-        return self.act(routers.add_router_interface, router_id, target, context=context)
+        return self.act(router_interfaces.add_router_interface, router_id, target, context=context)
 
     def detach(self, router_id: str, **target: str) -> View:
-        return self.act(routers.remove_router_interface, router_id, target)
+        return self.act(router_interfaces.remove_router_interface, router_id, target)
 
     def floating(self, network_id: str, context: Context | None = None, **values: Any) -> View:
         context = context or member()
