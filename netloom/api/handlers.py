@@ -11,8 +11,8 @@ from netloom.api.query import page_links, parse_query, requested_fields
 from netloom.api.resources import Family
 from netloom.api.transactions import write
 from netloom.model.errors import HTTPBadRequest, PolicyNotAuthorized, RevisionNumberConstraintFailed
+from netloom.rules import reading
 from netloom.rules.context import Context
-from netloom.rules.reading import missing
 from netloom.store.database import Store, Tx
 
 CREATED, OK, NO_CONTENT = 201, 200, 204
@@ -58,7 +58,7 @@ def list_all(call: Call, family: Family) -> Answer:
     if family.ensure is not None:
         family.ensure(call.store, call.context)
     with call.store.read() as tx:
-        found = family.find(tx, call.context, resource, query)
+        found = reading.find(tx, call.context, resource, query)
         parents = Parents(tx, call.context, found)
         views = call.access.visible(resource, found, parents)
         ids = [view[family.key] for view in found] if query.limit is not None and family.key else []
@@ -128,9 +128,9 @@ def act(call: Call, family: Family, object_id: str, action: str) -> Answer:
 
 def visible_object(call: Call, tx: Tx, family: Family, object_id: str) -> View:
     """The object, when the caller may get it. Raises its 404 otherwise."""
-    view = family.get(tx, call.context, family.resource, object_id)
+    view = reading.get(tx, call.context, family.resource, object_id)
     if view is None or not call.access.visible(family.resource, [view], Parents(tx, call.context, [view])):
-        raise missing(family.resource, object_id)
+        raise reading.missing(family.resource, object_id)
     return view
 
 
@@ -142,15 +142,15 @@ def object_to_change(
     Raises its 404 when the caller may not know of it, ``PolicyNotAuthorized``, ``RevisionNumberConstraintFailed``.
     """
     resource = family.resource
-    current = family.get(tx, call.context, resource, object_id, for_update=True)
+    current = reading.get(tx, call.context, resource, object_id, for_update=True)
     if current is None:
-        raise missing(resource, object_id)
+        raise reading.missing(resource, object_id)
     parents = Parents(tx, call.context, [current])
     try:
         call.access.require(rules, ObjectTarget(resource, current | (changes or {}), parents))
     except PolicyNotAuthorized:
         if not call.access.visible(resource, [current], parents):
-            raise missing(resource, object_id) from None
+            raise reading.missing(resource, object_id) from None
         raise
     check_revision(call.request, current)
     return current

@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document, from the declarations; served at ``/openapi.json``, and as a page at ``/docs``."""
 
 from functools import cache
-from typing import Any
 
 from netloom import __doc__ as product
 from netloom.api.http import Answer, Request, answer_json
@@ -9,19 +8,46 @@ from netloom.api.reference import page
 from netloom.api.resources import FAMILIES, Family
 from netloom.model.extensions import EXTENSIONS
 from netloom.model.fields import REQUIRED, Field, Resource
+from netloom.model.kinds import Cidr, Schema, Uuid
+from netloom.model.routers import ROUTER
+from netloom.model.subnets import SUBNETPOOL
 
-Schema = dict[str, Any]
 ERROR = {"$ref": "#/components/responses/error"}
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-PAGING = {
-    "fields": "Attributes to show; may be repeated.",
-    "sort_key": "Attribute to sort by; may be repeated, each with a sort_dir.",
-    "sort_dir": "asc or desc.",
-    "limit": "Most objects in the answer.",
-    "marker": "Id after which the page begins.",
-    "page_reverse": "True: the page before the marker.",
+TEXT = {"type": "string"}
+PAGING: dict[str, tuple[str, Schema]] = {
+    "fields": ("Attributes to show.", {"type": "array", "items": TEXT}),
+    "sort_key": ("Attributes to sort by.", {"type": "array", "items": TEXT}),
+    "sort_dir": ("The direction of each sort_key.", {"type": "array", "items": {"enum": ["asc", "desc"]}}),
+    "limit": ("Most objects in the answer.", {"type": "integer", "minimum": 0}),
+    "marker": ("Id after which the page begins.", TEXT),
+    "page_reverse": ("The page before the marker.", {"type": "boolean"}),
 }
 TAG_FILTERS = ("tags-any", "not-tags", "not-tags-any")
+
+
+def _members(**members: Schema) -> Schema:
+    return {"type": "object", "properties": members, "required": list(members)}
+
+
+_INTERFACE = {
+    "anyOf": [_members(subnet_id=Uuid().schema()), _members(port_id=Uuid().schema())],
+    "description": "The subnet, or one of its ports.",
+}
+_ROUTES = _members(router=_members(routes=ROUTER.by_name["routes"].kind.schema()))
+_PREFIXES = _members(prefixes=SUBNETPOOL.by_name["prefixes"].kind.schema())
+_ADDRESSES = _members(addresses={"type": "array", "items": Cidr().schema()})
+ACTIONS = {
+    "add_router_interface": _INTERFACE,
+    "remove_router_interface": _INTERFACE,
+    "add_extraroutes": _ROUTES,
+    "remove_extraroutes": _ROUTES,
+    "add_prefixes": _PREFIXES,
+    "remove_prefixes": _PREFIXES,
+    "add_addresses": _ADDRESSES,
+    "remove_addresses": _ADDRESSES,
+}
+"""The bodies of actions."""
 
 
 def document_answer(request: Request) -> Answer:
@@ -85,7 +111,8 @@ def _schemas(resource: Resource) -> dict[str, Schema]:
 
 
 def _object(fields: list[Field], required: list[str]) -> Schema:
-    return {"type": "object", "properties": {item.name: _property(item) for item in fields}, "required": required}
+    properties = {item.name: _property(item) for item in fields}
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _property(item: Field) -> Schema:
@@ -119,7 +146,7 @@ def _paths(family: Family) -> dict[str, Schema]:
         paths[f"/{resource.collection}/{{id}}"] = member
     for action in family.actions:
         operation = _operation(action, action.replace("_", " ").capitalize(), 200, {"type": "object"})
-        operation["requestBody"] = _body({"type": "object"})
+        operation["requestBody"] = _body(ACTIONS[action])
         paths[f"/{resource.collection}/{{id}}/{action}"] = {"parameters": [ID], "put": operation}
     if resource.tagged:
         paths |= _tag_paths(resource)
@@ -169,9 +196,15 @@ def _listed(resource: Resource) -> Schema:
 
 
 def _list_parameters(resource: Resource) -> list[Schema]:
-    text = {"type": "array", "items": {"type": "string"}}
-    filters = {item.name: item.doc or "Filter." for item in resource.fields if item.has("F")}
-    filters |= {name: "Filter by tags." for name in TAG_FILTERS if resource.tagged}
+    shown: dict[str, tuple[str, Schema]] = {
+        item.name: (f"Filter: any of these. {item.doc}".strip(), {"type": "array", "items": TEXT})
+        for item in resource.fields
+        if item.has("F")
+    }
+    shown |= {name: ("Filter by tags.", TEXT) for name in TAG_FILTERS if resource.tagged}
+    sortable = sorted(item.name for item in resource.fields if item.has("S"))
+    sort_key = {"type": "array", "items": {"enum": sortable}}
+    shown |= PAGING | ({"sort_key": (PAGING["sort_key"][0], sort_key)} if sortable else {})
     return [
-        {"name": name, "in": "query", "description": doc, "schema": text} for name, doc in (filters | PAGING).items()
+        {"name": name, "in": "query", "description": text, "schema": schema} for name, (text, schema) in shown.items()
     ]

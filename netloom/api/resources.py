@@ -17,13 +17,11 @@ from netloom.model.subnets import SUBNET, SUBNETPOOL
 from netloom.rules import (
     address_groups,
     agents,
-    availability,
     extraroutes,
     floatingips,
     networks,
     ports,
     rbac_policies,
-    reading,
     router_interfaces,
     routers,
     security_group_rules,
@@ -40,8 +38,6 @@ Create = Callable[[Tx, Context, list[View]], list[View]]
 Update = Callable[[Tx, Context, View, View], View]
 Delete = Callable[[Tx, Context, View], None]
 Action = Callable[[Tx, Context, View, View], Mapping[str, Any]]
-Find = Callable[[Tx, Context, Resource, Query], list[View]]
-Get = Callable[..., View | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,6 @@ class Family:
     update: Update | None = None
     delete: Delete | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
-    find: Find = reading.find
-    get: Get = reading.get
     ensure: Callable[[Store, Context], None] | None = None
     """Makes what must be there before a list."""
     key: str = "id"
@@ -70,20 +64,6 @@ def ensure_default_group(store: Store, context: Context) -> None:
         known = select_rows(tx, context, SECURITY_GROUP, query)
     if not known:
         write(store, lambda tx: security_groups.ensure_default(tx, context, [context.project_id]))
-
-
-def _find_zones(tx: Tx, _context: Context, _resource: Resource, query: Query) -> list[View]:
-    return agents.zones(tx, query)
-
-
-def _find_availability(tx: Tx, context: Context, _resource: Resource, query: Query) -> list[View]:
-    return availability.find(tx, context, query)
-
-
-def _get_availability(
-    tx: Tx, context: Context, _resource: Resource, network_id: str, for_update: bool = False
-) -> View | None:
-    return next(iter(availability.find(tx, context, Query(filters={"network_id": [network_id]}))), None)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -135,8 +115,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(RBAC_POLICY, create=rbac_policies.create, update=rbac_policies.update, delete=rbac_policies.delete),
     Family(AGENT, update=agents.update, delete=agents.delete),
-    Family(AVAILABILITY_ZONE, find=_find_zones, key=""),
-    Family(NETWORK_IP_AVAILABILITY, find=_find_availability, get=_get_availability, key="network_id"),
+    Family(AVAILABILITY_ZONE, key=""),
+    Family(NETWORK_IP_AVAILABILITY, key="network_id"),
 )
 
 BY_COLLECTION: Mapping[str, Family] = {

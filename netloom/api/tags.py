@@ -10,7 +10,7 @@ from netloom.api.resources import Family
 from netloom.api.routing import verbs
 from netloom.api.transactions import write
 from netloom.model.errors import NotFound
-from netloom.rules import tags
+from netloom.rules import reading, tags
 from netloom.rules.tags import TagNotFound, TagResourceNotFound
 from netloom.store.database import Tx
 
@@ -62,7 +62,7 @@ def answer_one(call: Call, family: Family, object_id: str, tag: str) -> Answer:
 
 def _read(call: Call, family: Family, object_id: str) -> list[str]:
     with call.store.read() as tx:
-        view = family.get(tx, call.context, family.resource, object_id)
+        view = reading.get(tx, call.context, family.resource, object_id)
         if view is None or not call.access.visible(family.resource, [view], Parents(tx, call.context, [view])):
             raise TagResourceNotFound(resource=family.resource.plural, resource_id=object_id)
         return list(view["tags"])

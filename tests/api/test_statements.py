@@ -51,9 +51,12 @@ COLLECTIONS = {
 }  # fmt: skip
 QUOTAS = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule", "rbac_policy")
 CHANGES = {
-    "rbac_policy": {"target_tenant": "f" * 32}, "security_group_rule": {"description": "changed"},
-    "floatingip": {"description": "changed"}, "port": {"name": "changed", "fixed_ips": []}, "router": {"name": "changed", "external_gateway_info": None},
-}  # fmt: skip
+    "rbac_policy": {"target_tenant": "f" * 32},
+    "security_group_rule": {"description": "changed"},
+    "floatingip": {"description": "changed"},
+    "port": {"name": "changed", "fixed_ips": []},
+    "router": {"name": "changed", "external_gateway_info": None},
+}
 MOST = {"create": 30, "list": 8, "show": 8, "update": 32, "delete": 20}
 """A bound for each verb, so that the constant itself stays small."""
 
