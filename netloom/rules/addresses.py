@@ -80,10 +80,11 @@ class Want:
 
 
 def subnets_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[SubnetRow]]:
-    """Rows of the subnets of each network, the oldest first; 1 statement."""
+    """Rows of the subnets of each network, the oldest first; they stay until the transaction ends. 1 statement."""
     found: dict[str, list[SubnetRow]] = {network_id: [] for network_id in network_ids}
     statement = sa.select(SUBNETS).where(among(tx, SUBNETS.c.network_id, network_ids))
-    for row in tx.rows(statement.order_by(SUBNETS.c.created_at, SUBNETS.c.id)):
+    ordered = statement.order_by(SUBNETS.c.created_at, SUBNETS.c.id).with_for_update(read=True, key_share=True)
+    for row in tx.rows(ordered):
         found[row["network_id"]].append(row)
     return found
 

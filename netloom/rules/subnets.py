@@ -41,12 +41,6 @@ class NetworkSubnetPoolAffinityError(BadRequest):
     message = "Subnets hosted on the same network must be allocated from the same subnet pool."
 
 
-class InvalidInputSubnetServiceType(BadRequest):
-    """A service type that no port can have."""
-
-    message = "Subnet service type {service_type} is not a string."
-
-
 class InvalidSubnetServiceType(BadRequest):
     """A service type that no port can have."""
 

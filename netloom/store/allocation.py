@@ -143,7 +143,8 @@ def _claim(tx: Tx, offers: Mapping[str, tuple[list[int], int]]) -> dict[str, lis
         return {key: numbers[:count] for key, (numbers, count) in offers.items()}
     queries = []
     for key, (numbers, count) in offers.items():
-        offer = sa.func.unnest(sa.literal(numbers, postgresql.ARRAY(sa.BigInteger))).table_valued("number").render_derived()
+        array = sa.literal(numbers, postgresql.ARRAY(sa.BigInteger))
+        offer = sa.func.unnest(array).table_valued("number").render_derived()
         name = sa.literal(f"{key}/", sa.Text) + sa.cast(offer.c.number, sa.Text)
         lock = sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(name, 0), type_=sa.Boolean)
         # The limit stops the scan, so that no more numbers are locked than wanted.

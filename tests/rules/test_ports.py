@@ -8,6 +8,7 @@ import pytest
 from netloom.model.errors import BadRequest, Conflict, NotFound
 from netloom.rules import addresses, port_values, ports
 from netloom.rules.ports import MacAddressInUse
+from netloom.rules.subnets import SubnetInUse
 from tests.rules.cloud import Cloud, View, admin, member, switch_role
 from tests.statements import statements
 
@@ -270,3 +271,15 @@ def test_ports_on_foreign_networks(cloud: Cloud) -> None:
     assert cloud.get("port", mine["id"], stranger) is None
     with pytest.raises(Conflict):
         cloud.update("network", net, cloud.admin, shared=False)
+
+
+def test_a_subnet_does_not_go_from_under_a_port_in_the_making(cloud: Cloud) -> None:
+    net, sub = network(cloud)
+    with ThreadPoolExecutor(1) as other:
+        with cloud.store.write() as tx:
+            body = {"network_id": net, "project_id": "alpha"}
+            ports.create_internal(tx, cloud.member, [body])
+            deletion = other.submit(cloud.delete, "subnet", sub)
+        with pytest.raises(SubnetInUse):
+            deletion.result(timeout=30)
+    assert len(cloud.find("subnet")) == 1
