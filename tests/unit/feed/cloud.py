@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.store.database import Tx
+from netloom.store.tables.compute import SERVER_NICS, SERVERS
 from netloom.store.tables.network import (
     ADDRESS_GROUPS,
     DHCP_BINDINGS,
@@ -83,3 +84,17 @@ def floating_ip(tx: Tx, **values: Any) -> str:
 
 def serve_dhcp(tx: Tx, network_id: str, host: str) -> None:
     tx.execute(DHCP_BINDINGS.insert(), {"network_id": network_id, "host": host})
+
+
+def server(tx: Tx, host: str, nics: Iterable[str] = (), **values: Any) -> str:
+    now = "2026-01-31T12:00:00Z"
+    plain = {
+        "name": "vm", "hostname": "vm", "user_id": "u", "image_id": "i", "flavor": {}, "memory_mb": 64, "vcpus": 1,
+        "disk_gb": 1, "reservation_id": "r", "availability_zone": "nova", "vm_state": "building", "prepared": True,
+        "created_at": now, "updated_at": now, "task_since": 0.0,
+    }  # fmt: skip
+    key = _insert(tx, SERVERS, host=host, **plain | values)
+    for position, port_id in enumerate(nics):
+        row = {"server_id": key, "port_id": port_id, "network_id": "n", "mac": "fa:16:3e:00:00:01", "mtu": 1450}
+        tx.execute(SERVER_NICS.insert(), row | {"position": position, "ours": True})
+    return key

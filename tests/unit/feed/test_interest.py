@@ -71,4 +71,13 @@ def test_number_of_statements_does_not_grow(store):
         with statements(store) as seen:
             of(store, "h1")
         counts.append(len(seen))
-    assert counts == [4, 4]
+    assert counts == [5, 5]
+
+
+def test_instances_that_are_ready_for_their_host(store):
+    with store.write() as tx:
+        mine = cloud.server(tx, "h1")
+        cloud.server(tx, "h2")
+        cloud.server(tx, "h1", prepared=False)
+        cloud.server(tx, "h1", task_state="deleting")
+    assert of(store, "h1") == {f"server/{mine}"}

@@ -170,7 +170,9 @@ def test_router(store):
     assert not found.enable_snat
 
 
-@pytest.mark.parametrize("kind", ["port", "network", "security_group", "addresses", "dhcp", "router", "nonsense"])
+@pytest.mark.parametrize(
+    "kind", ["port", "network", "security_group", "addresses", "dhcp", "router", "server", "nonsense"]
+)
 def test_what_is_gone_is_none(store, kind):
     assert one(store, f"{kind}/gone") is None
 
@@ -231,3 +233,14 @@ def test_more_names_than_a_statement_takes_parameters(store):
         assert tx.execute(sa.select(sa.func.count()).select_from(PORTS)).scalar() == 1
     assert len(found) == 70_001
     assert [name for name, fragment in found.items() if fragment is not None] == [f"port/{port}"]
+
+
+def test_server(store):
+    with store.write() as tx:
+        server = cloud.server(tx, "h1", ["b", "a"], boot=2, running=False)
+        early, leaving = cloud.server(tx, "h1", prepared=False), cloud.server(tx, "h1", task_state="deleting")
+    found = one(store, f"server/{server}")
+    assert (found.hostname, found.memory_mb, found.boot, found.running) == ("vm", 64, 2, False)
+    assert [nic.port_id for nic in found.nics] == ["b", "a"]
+    assert one(store, f"server/{early}") is None
+    assert one(store, f"server/{leaving}") is None
