@@ -40,7 +40,13 @@ def sign_in(tx: Tx, sealer: Sealer, auth: Any) -> tuple[str, Holder]:
 
 
 def issue(
-    tx: Tx, sealer: Sealer, user_id: str, scope: str, methods: list[str], expires: float | None = None, credential: str = ""
+    tx: Tx,
+    sealer: Sealer,
+    user_id: str,
+    scope: str,
+    methods: list[str],
+    expires: float | None = None,
+    credential: str = "",
 ) -> tuple[str, Holder]:
     """A token for a user who is known, in a scope where they have a role.
 

@@ -42,7 +42,9 @@ class Sealer:
                 file.write(Fernet.generate_key())
         return cls(path.read_bytes())
 
-    def seal(self, user_id: str, scope: str, methods: list[str], expires: float | None = None, credential_id: str = "") -> tuple[str, Claim]:
+    def seal(
+        self, user_id: str, scope: str, methods: list[str], expires: float | None = None, credential_id: str = ""
+    ) -> tuple[str, Claim]:
         """A new token and what it says; it lasts until ``expires`` (seconds since 1970) at most."""
         now = time.time()
         end = min(now + LIFETIME, expires or float("inf"))
