@@ -132,21 +132,21 @@ def address_sets(tx: Tx, ids: Collection[str]) -> Rendered:
         row.id: set() for row in tx.execute(sa.select(SECURITY_GROUPS.c.id).where(among(tx, SECURITY_GROUPS.c.id, ids)))
     }
     for row in tx.execute(sa.select(ADDRESS_GROUPS).where(among(tx, ADDRESS_GROUPS.c.id, ids))):
-        prefixes[row.id] = set(row.addresses or ())
+        prefixes[row.id] = set(map(_prefix, row.addresses or ()))
     members = PORT_SECURITY_GROUPS
     wanted = among(tx, members.c.security_group_id, ids)
     fixed = sa.select(members.c.security_group_id, IP_ALLOCATIONS.c.ip_address).join(
         IP_ALLOCATIONS, IP_ALLOCATIONS.c.port_id == members.c.port_id
     )
     for row in tx.execute(fixed.where(wanted)):
-        prefixes[row.security_group_id].add(row.ip_address)
+        prefixes[row.security_group_id].add(f"{row.ip_address}/{128 if ':' in row.ip_address else 32}")
     pairs = sa.select(members.c.security_group_id, PORTS.c.allowed_address_pairs).join(
         PORTS, PORTS.c.id == members.c.port_id
     )
     # An empty list is stored as [], most ports have it: leave those rows in the database.
     for row in tx.execute(pairs.where(wanted, sa.func.length(sa.cast(PORTS.c.allowed_address_pairs, sa.Text)) > 2)):
-        prefixes[row.security_group_id].update(pair["ip_address"] for pair in row.allowed_address_pairs or ())
-    return {key: AddressSet(id=key, prefixes=_canonical(found)) for key, found in prefixes.items()}
+        prefixes[row.security_group_id].update(_prefix(pair["ip_address"]) for pair in row.allowed_address_pairs or ())
+    return {key: AddressSet(id=key, prefixes=tuple(sorted(found))) for key, found in prefixes.items()}
 
 
 def dhcp_networks(tx: Tx, ids: Collection[str], settings: NetworkSettings) -> Rendered:
@@ -255,6 +255,6 @@ def _rule(row: Mapping[str, Any]) -> SecurityRule:
     )
 
 
-def _canonical(addresses: Iterable[str]) -> tuple[str, ...]:
-    found = {ipaddress.ip_network(address, strict=False) for address in addresses}
-    return tuple(str(prefix) for prefix in sorted(found, key=lambda prefix: (prefix.version, prefix)))
+def _prefix(address: str) -> str:
+    """An address or prefix in canonical form, with its length."""
+    return str(ipaddress.ip_network(address, strict=False))

@@ -115,7 +115,7 @@ def test_addresses_of_a_remote_group_are_those_of_its_ports(store):
         cloud.port(tx, net, "h2", [(sub, "10.0.0.9")], [group], allowed_address_pairs=[pair])
         cloud.port(tx, net, "h2", [(sub, "10.0.0.8")], [])
     assert one(store, f"addresses/{group}").prefixes == (
-        "10.0.0.9/32", "10.0.0.10/32", "192.0.2.0/28", "2001:db8::5/128",
+        "10.0.0.10/32", "10.0.0.9/32", "192.0.2.0/28", "2001:db8::5/128",
     )  # fmt: skip
     assert one(store, f"addresses/{empty}") == AddressSet(id=empty, prefixes=())
 
