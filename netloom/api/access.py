@@ -128,6 +128,12 @@ class Access:
             return list(views)
         return [{name: view[name] for name in fields if name in view} for view in views]
 
+    def wanted(self, resource: Resource, fields: frozenset[str] | None) -> frozenset[str]:
+        """Of the attributes asked for (None: all) those that this caller may be shown: others need no looking up."""
+        names = resource.by_name if fields is None else fields & resource.by_name.keys()
+        rules = ((name, f"get_{resource.name}:{name}") for name in names)
+        return frozenset(name for name, rule in rules if rule not in self._rules or self.decide(rule) is not False)
+
     def visible(self, resource: Resource, views: Sequence[View], parents: Parents) -> list[View]:
         """Those of ``views`` that the caller may get at all."""
         decision = self.decide(f"get_{resource.name}")

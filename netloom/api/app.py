@@ -27,8 +27,10 @@ MAX_BODY = 8 * 1024 * 1024
 _GLOBAL_ID = re.compile(r"req-[0-9a-fA-F-]{36}")
 
 
-def create_app(store: Store, settings: NetworkSettings, authenticate: Authenticator, policy: Policy) -> Starlette:
-    """The Networking API v2.0, to be served or mounted."""
+def create_app(
+    store: Store, settings: NetworkSettings, authenticate: Authenticator | None, policy: Policy
+) -> Starlette:
+    """The Networking API v2.0, to be served or mounted. Without ``authenticate`` everybody is believed."""
     return Starlette(routes=[Mount("/", app=Endpoint(Service(store, settings, authenticate, policy)))])
 
 

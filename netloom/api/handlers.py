@@ -1,7 +1,7 @@
 """The five verbs and the member actions, the same for all resources."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.api.access import Access, ObjectTarget, Parents, View
@@ -58,7 +58,8 @@ def list_all(call: Call, family: Family) -> Answer:
     if family.ensure is not None:
         family.ensure(call.store, call.context)
     with call.store.read() as tx:
-        found = reading.find(tx, call.context, resource, query)
+        wanted = call.access.wanted(resource, query.fields)
+        found = reading.find(tx, call.context, resource, replace(query, fields=wanted))
         parents = Parents(tx, call.context, found)
         views = call.access.visible(resource, found, parents)
         ids = [view[family.key] for view in found] if query.limit is not None and family.key else []

@@ -22,7 +22,9 @@ LOG = structlog.get_logger()
 class Service:
     """The Networking API over one store. Called from several threads at once."""
 
-    def __init__(self, store: Store, settings: NetworkSettings, authenticate: Authenticator, policy: Policy) -> None:
+    def __init__(
+        self, store: Store, settings: NetworkSettings, authenticate: Authenticator | None, policy: Policy
+    ) -> None:
         self._store = store
         self._settings = settings
         self._authenticate = authenticate

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from netloom.api.app import create_app
+from tests.api.client import TestClient
+
 REQUEST_ID = re.compile(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -44,6 +47,14 @@ def test_without_a_valid_token_there_is_nothing_to_learn(alice, path, headers):
 
 def test_an_invalid_service_token_is_refused(alice):
     assert alice.ask("GET", "networks", headers={"X-Service-Token": "made-up"}).status_code == 401
+
+
+def test_without_authentication_everybody_is_believed(store, settings, policy):
+    client = TestClient(create_app(store, settings, None, policy))
+    made = client.post("/v2.0/networks", json={"network": {"shared": True}}, headers={"X-Project-Id": "alpha"})
+    assert (made.status_code, made.json()["network"]["project_id"]) == (201, "alpha")
+    headers = {"X-Project-Id": "beta", "X-Roles": "Member, reader"}
+    assert client.post("/v2.0/networks", json={"network": {"shared": True}}, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["nothing", "networks.xml", "networks/x/y/z", "v3/networks", "/v3/networks"])
