@@ -15,14 +15,13 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, Conflict, InvalidInput
 from netloom.model.subnets import SUBNET
 from netloom.rules.query import missing
+from netloom.rules.subnet_values import FARTHEST
 from netloom.store.allocation import Attempt, Space, insert_new, take
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import IP_ALLOCATIONS, SUBNETS
 
 SubnetRow = Mapping[str, Any]
-FARTHEST = 2**62
-"""Distances from here on are not kept (see ``ip_allocations.distance``)."""
 AUTOMATIC = ("slaac", "dhcpv6-stateless")
 """IPv6 address modes in which a port's address follows from its MAC."""
 ROUTER_OWNERS = (

@@ -12,6 +12,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Range = tuple[Address, Address]
 Pools = list[dict[str, str]]
+FARTHEST = 2**62
+"""Addresses this far from their subnet's first are never given out unasked (see ``ip_allocations.distance``)."""
 
 
 class InvalidAllocationPool(BadRequest):
@@ -118,6 +120,8 @@ def check_pools(network: Network, pools: Sequence[Mapping[str, str]]) -> None:
             raise InvalidAllocationPool(pool=text)
         if int(start) < int(first) or int(end) > int(last):
             raise OutOfBoundsAllocationPool(pool=text, subnet_cidr=network)
+        if int(start) - int(network.network_address) >= FARTHEST:
+            raise InvalidInput(error_message=f"The allocation pool {text} must begin in the first 2**62 addresses")
         ranges.append((int(start), int(end), text))
     ranges.sort()
     for lower, upper in pairwise(ranges):

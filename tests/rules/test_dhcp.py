@@ -162,3 +162,14 @@ def test_a_heartbeat_costs_the_same_for_any_number_of_networks(cloud: Cloud) -> 
         cloud.heartbeat("h1")
     assert len(busy) == len(quiet)
     assert cloud.changes() == before
+
+
+def test_a_second_look_changes_nothing(cloud: Cloud) -> None:
+    cloud.heartbeat("h1")
+    net = network(cloud, "10.0.0.0/24", "2001:db8::/64")
+    before, log = dhcp_ports(cloud, net), cloud.changes()
+    with cloud.store.write() as tx:
+        dhcp_scheduling.refresh(tx, cloud.admin, [net])
+        dhcp_scheduling.refresh_all(tx, cloud.admin)
+    assert dhcp_ports(cloud, net) == before
+    assert cloud.changes() == log

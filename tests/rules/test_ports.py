@@ -9,6 +9,7 @@ from netloom.model.errors import BadRequest, Conflict, NotFound
 from netloom.rules import addresses, port_values, ports
 from netloom.rules.ports import MacAddressInUse
 from netloom.rules.subnets import SubnetInUse
+from netloom.store.database import Store
 from tests.rules.cloud import Cloud, View, admin, member, switch_role
 from tests.statements import statements
 
@@ -283,3 +284,15 @@ def test_a_subnet_does_not_go_from_under_a_port_in_the_making(cloud: Cloud) -> N
         with pytest.raises(SubnetInUse):
             deletion.result(timeout=30)
     assert len(cloud.find("subnet")) == 1
+
+
+def test_addresses_that_others_are_taking_are_passed_over_without_waiting(postgresql_store: Store) -> None:
+    cloud = Cloud(postgresql_store)
+    net, _ = network(cloud)
+    body = {"network_id": net, "project_id": "alpha"}
+    with cloud.store.write() as first:
+        many = ports.create_internal(first, cloud.member, [body] * 90)
+        with cloud.store.write() as second:
+            (next_one,) = ports.create_internal(second, cloud.member, [body])
+    assert [ips(port)[0] for port in many] == [f"10.0.0.{i}" for i in range(2, 92)]
+    assert ips(next_one) == ["10.0.0.92"]

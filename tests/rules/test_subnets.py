@@ -69,6 +69,8 @@ def test_what_is_left_open_is_filled_in(
         ("10.0.0.0/24", {"ipv6_ra_mode": "slaac"}, InvalidInput),
         ("2001:db8::/64", {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "dhcpv6-stateful"}, InvalidInput),
         ("2001:db8::/65", {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}, InvalidInput),
+        ("2001:db8::/64", {"allocation_pools": [{"start": "2001:db8::f000:0:0:0", "end": "2001:db8::f000:0:0:9"}]},
+         InvalidInput),
         ("2001:db8::/64", {"ipv6_address_mode": "slaac", "enable_dhcp": False}, InvalidInput),
         ("10.0.0.0/24", {"service_types": ["nonsense"]}, subnets.InvalidSubnetServiceType),
     ],
