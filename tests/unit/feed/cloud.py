@@ -45,7 +45,7 @@ def port(
     **values: Any,
 ) -> str:  # fmt: skip
     key = str(uuid.uuid4())
-    values = {"mac_address": f"fa:16:3e:{key[:2]}:{key[2:4]}:{key[4:6]}", "admin_state_up": True, **values}
+    values = {"mac_address": f"fa:16:{key[:2]}:{key[2:4]}:{key[4:6]}:{key[6:8]}", "admin_state_up": True, **values}
     values = {"port_security_enabled": True, "binding_vif_type": "ovs" if host else "unbound", **values}
     values = {"allowed_address_pairs": [], **values}
     _insert(tx, PORTS, id=key, network_id=network_id, binding_host_id=host, **values)

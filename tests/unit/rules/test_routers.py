@@ -357,6 +357,7 @@ def test_number_of_statements_does_not_grow(world):
             costs.append(len(seen))
         counts.append(costs)
     assert counts[0] == counts[1]
+    assert counts[0][0] <= 20
     assert max(counts[0]) <= 36
 
 
