@@ -8,9 +8,10 @@ from netloom.api.reference import page
 from netloom.api.resources import FAMILIES, Family
 from netloom.model.extensions import EXTENSIONS
 from netloom.model.fields import REQUIRED, Field, Resource
-from netloom.model.kinds import Cidr, Schema, Uuid
+from netloom.model.kinds import Boolean, Cidr, Schema, Uuid
 from netloom.model.routers import ROUTER
 from netloom.model.subnets import SUBNETPOOL
+from netloom.rules import quotas
 
 ERROR = {"$ref": "#/components/responses/error"}
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -66,6 +67,7 @@ def document() -> Schema:
     paths: dict[str, Schema] = {}
     for family in FAMILIES:
         paths |= _paths(family)
+    paths |= _quota_paths() | _extension_paths()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Networking API", "version": "2.0", "description": (product or "").strip()},
@@ -168,6 +170,40 @@ def _tag_paths(resource: Resource) -> dict[str, Schema]:
     one["delete"] = _operation(f"delete_{name}_tag", "Remove a tag", 204, None)
     path = f"/{resource.collection}/{{id}}/tags"
     return {path: every, f"{path}/{{tag}}": one}
+
+
+def _quota_paths() -> dict[str, Schema]:
+    names = [*quotas.COUNTED, quotas.ROUTER_ROUTE]
+    limits = {name: quotas.LIMIT.schema() for name in names}
+    flags = {name: Boolean().schema() for name in ("force", "check_limit")}
+    shown = _members(quota=_members(**limits))
+    wanted = {"type": "object", "properties": limits | flags, "additionalProperties": False}
+    uses = _members(**{name: {"type": "integer"} for name in ("limit", "used", "reserved")})
+    project: Schema = {"parameters": [ID]}
+    project["get"] = _operation("show_quota", "Limits of a project", 200, shown)
+    project["put"] = _operation("update_quota", "Set limits", 200, shown)
+    project["put"]["requestBody"] = _body(_members(quota=wanted))
+    project["delete"] = _operation("delete_quota", "Back to the defaults", 204, None)
+    listed = _members(quotas={"type": "array", "items": {"type": "object"}})
+    details = _members(quota=_members(**dict.fromkeys(names, uses)))
+    return {
+        "/quotas": {"get": _operation("list_quotas", "Projects with limits of their own", 200, listed)},
+        "/quotas/{id}": project,
+        "/quotas/{id}/default": {"parameters": [ID], "get": _operation("default_quota", "Defaults", 200, shown)},
+        "/quotas/{id}/details": {"parameters": [ID], "get": _operation("quota_details", "Use", 200, details)},
+    }
+
+
+def _extension_paths() -> dict[str, Schema]:
+    shown = _members(**dict.fromkeys(("name", "alias", "description", "updated"), TEXT))
+    listed = _members(extensions={"type": "array", "items": shown})
+    return {
+        "/extensions": {"get": _operation("list_extensions", "List extensions", 200, listed)},
+        "/extensions/{id}": {
+            "parameters": [ID],
+            "get": _operation("show_extension", "Show an extension", 200, _members(extension=shown)),
+        },
+    }
 
 
 def _operation(operation_id: str, summary: str, status: int, schema: Schema | None) -> Schema:

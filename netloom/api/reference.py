@@ -33,21 +33,14 @@ def page(document: dict[str, Any]) -> str:
         f"<title>Networking API</title><style>{STYLE}</style></head><body><h1>Networking API v2.0</h1>"
         f'<p>{escape(document["info"]["description"])} Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
         "<p>C: may be given on create (bold: must be); U: may be changed; V: is shown.</p>"
-        f'<nav>{links}<a href="#extensions">extensions</a></nav>{"".join(parts)}'
-        f'<h2 id="extensions">Extensions</h2><table>{extensions}</table></body></html>'
+        f'<nav>{links}<a href="#quotas">quotas</a> <a href="#extensions">extensions</a></nav>{"".join(parts)}'
+        f'<h2 id="quotas">Quotas</h2>{_operations("/quotas", document)}'
+        f'<h2 id="extensions">Extensions</h2>{_operations("/extensions", document)}'
+        f"<table>{extensions}</table></body></html>"
     )
 
 
 def _section(name: str, document: dict[str, Any], schemas: dict[str, Any]) -> str:
-    collection = _collection(name, document)
-    operations = "".join(
-        f'<div><span class="verb">{method.upper()}</span> <code>/v2.0{escape(path)}</code> '
-        f"{escape(operation['summary'])}</div>"
-        for path, item in document["paths"].items()
-        if path == collection or path.startswith(f"{collection}/")
-        for method, operation in item.items()
-        if method != "parameters"
-    )
     made = schemas.get(f"{name}_create", {"properties": {}, "required": []})
     changed = schemas.get(f"{name}_update", {"properties": {}})
     shown = schemas[name]["properties"]
@@ -60,7 +53,18 @@ def _section(name: str, document: dict[str, Any], schemas: dict[str, Any]) -> st
         for attribute, schema in (marks["C"] | marks["U"] | marks["V"]).items()
     )  # fmt: skip
     title = escape(name.replace("_", " ").capitalize())
-    return f'<h2 id="{name}">{title}</h2>{operations}<table>{rows}</table>'
+    return f'<h2 id="{name}">{title}</h2>{_operations(_collection(name, document), document)}<table>{rows}</table>'
+
+
+def _operations(collection: str, document: dict[str, Any]) -> str:
+    return "".join(
+        f'<div><span class="verb">{method.upper()}</span> <code>/v2.0{escape(path)}</code> '
+        f"{escape(operation['summary'])}</div>"
+        for path, item in document["paths"].items()
+        if path == collection or path.startswith(f"{collection}/")
+        for method, operation in item.items()
+        if method != "parameters"
+    )
 
 
 def _collection(name: str, document: dict[str, Any]) -> str:
