@@ -29,7 +29,7 @@ hostname netloom-test
 echo 127.0.0.1 netloom-test >> /etc/hosts
 ip link set lo up
 echo ready
-exec sleep infinity
+while :; do sleep 1000 & wait; done  # the first process buries orphans
 """
 
 

@@ -3,13 +3,12 @@
 import argparse
 import signal
 
+from netloom.agent.loop import Agent
 from netloom.cli import logs
-from netloom.cli.processes import claim
+from netloom.cli.processes import AGENT, claim
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
 from netloom.settings.load import host_settings
-
-PIDFILE = "agent.pid"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,9 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"this host has no key ({settings.key_file}); on a server, run: netloom host add {settings.host} > host.key"
         )
     logs.configure(conf.debug)
-    claim(settings.run_dir / PIDFILE)
-    from netloom.agent.loop import Agent
-
+    claim(settings.run_dir / AGENT)
     guest_root = None
     if "compute" in settings.roles:
         from netloom.standalone.guest.build import build

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,8 +22,18 @@ from netloom.store.database import Store, Tx
 from netloom.store.migrate import migrate
 
 
-def compose(settings: ServerSettings) -> Any:
-    """The ASGI application of this server."""
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What the server process serves."""
+
+    api: Any
+    """ASGI application of the API, the feed and the stand-ins."""
+    metadata: Any
+    """ASGI application of the stand-in for Nova's metadata service, on a port of its own; None without it."""
+
+
+def compose(settings: ServerSettings) -> Composition:
+    """All parts of this server."""
     store = Store(settings.database)
     migrate(store)
     standalone = cloud.Cloud(store, settings) if settings.standalone else None
@@ -35,7 +46,8 @@ def compose(settings: ServerSettings) -> Any:
         raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
     network = create_app(store, settings.network, authenticate, Policy(str(settings.policy_file)))
     feed = Feed(store, listeners(settings, standalone))
-    return _Server(network, feed, standalone)
+    metadata = standalone.metadata_app if standalone is not None else None
+    return Composition(_Server(network, feed, standalone), metadata)
 
 
 def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Listeners:

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from netloom.cli import agent, external, server
-from netloom.cli.processes import stop
+from netloom.cli import external
+from netloom.cli.processes import AGENT, SERVER, stop
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import require_root, step
 from netloom.cli.up import OVS_RUNDIR
@@ -25,9 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     conf = configuration(arguments)
     settings = host_settings(conf)
     with step("agent"):
-        stop(settings.run_dir / agent.PIDFILE)
+        stop(settings.run_dir / AGENT)
     with step("server"):
-        stop(settings.run_dir / server.PIDFILE)
+        stop(settings.run_dir / SERVER)
     switch = VSwitch(OVS_RUNDIR, settings.state_dir / "openvswitch")
     with step("instances, routers, networks"):
         if Path(settings.ovsdb.removeprefix("unix:")).exists():

@@ -12,6 +12,8 @@ from netloom.cli.terminal import Trouble
 from netloom.host.vswitch import Process, daemon_pid
 
 STOP_SECONDS = 10.0
+SERVER, AGENT = "server.pid", "agent.pid"
+"""Names of their pid files in the run directory."""
 
 
 def claim(pidfile: Path) -> None:

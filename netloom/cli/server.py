@@ -1,13 +1,17 @@
 """``netloom server``: the API and the feed; with ``standalone`` set also identity, compute and images."""
 
 import argparse
+import asyncio
+from typing import Any
+
+import uvicorn
+import uvloop
 
 from netloom.cli import logs
-from netloom.cli.processes import claim
+from netloom.cli.compose import compose
+from netloom.cli.processes import SERVER, claim
 from netloom.cli.settings import configuration
 from netloom.settings.load import server_settings
-
-PIDFILE = "server.pid"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -15,23 +19,32 @@ def run(arguments: argparse.Namespace) -> int:
     conf = configuration(arguments)
     settings = server_settings(conf)
     logs.configure(conf.debug)
-    claim(settings.run_dir / PIDFILE)
-    import uvicorn
+    claim(settings.run_dir / SERVER)
+    parts = compose(settings)
+    servers = [_server(parts.api, *settings.listen)]
+    if parts.metadata is not None:
+        servers.append(_server(parts.metadata, "127.0.0.1", settings.metadata_port))
 
-    from netloom.cli.compose import compose
+    async def serve() -> None:
+        await asyncio.gather(*(server.serve() for server in servers))
 
-    address, port = settings.listen
-    config = uvicorn.Config(
-        compose(settings),
-        host=address,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=3,
-        ws_ping_interval=10,
-        ws_ping_timeout=20,
-        ws_max_size=64 * 2**20,
-        server_header=False,
-    )
-    uvicorn.Server(config).run()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
     return 0
+
+
+def _server(application: Any, address: str, port: int) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host=address,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            ws_ping_interval=10,
+            ws_ping_timeout=20,
+            ws_max_size=64 * 2**20,
+            server_header=False,
+        )
+    )

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from netloom.cli import agent, server
 from netloom.cli.client import Client
+from netloom.cli.processes import AGENT, SERVER
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, table
 from netloom.cli.up import OVS_RUNDIR
@@ -19,8 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts = [
         _process("ovsdb-server", OVS_RUNDIR / "ovsdb-server.pid"),
         _process("ovs-vswitchd", OVS_RUNDIR / "ovs-vswitchd.pid"),
-        _process("server", settings.run_dir / server.PIDFILE),
-        _process("agent", settings.run_dir / agent.PIDFILE),
+        _process("server", settings.run_dir / SERVER),
+        _process("agent", settings.run_dir / AGENT),
     ]
     try:
         parts += _cloud(Client(Path(conf.netloom.config_path) / "clouds.yaml", "netloom-admin"))

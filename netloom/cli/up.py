@@ -13,9 +13,9 @@ from typing import Any
 import urllib3
 from oslo_config import cfg
 
-from netloom.cli import agent, credentials, external, server
+from netloom.cli import credentials, external
 from netloom.cli.client import Client
-from netloom.cli.processes import spawn
+from netloom.cli.processes import AGENT, SERVER, spawn
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root, step
 from netloom.feed import keys
@@ -100,12 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
         _ensure_host_key(conf, store, settings.state_dir)
         store.close()
     with step("server"):
-        _start("server", arguments, settings.run_dir / server.PIDFILE, settings.state_dir)
+        _start("server", arguments, settings.run_dir / SERVER, settings.state_dir)
         _wait(
             lambda: _answers(f"{url}/healthcheck"), "the server does not answer", settings.state_dir / "log/server.log"
         )
     with step("agent"):
-        _start("agent", arguments, settings.run_dir / agent.PIDFILE, settings.state_dir)
+        _start("agent", arguments, settings.run_dir / AGENT, settings.state_dir)
         client = Client(directory / "clouds.yaml", "netloom-admin")
         _wait(lambda: _agents_ready(client), "the agent is not ready", settings.state_dir / "log/agent.log")
     if not arguments.bare:
