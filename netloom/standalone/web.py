@@ -2,17 +2,21 @@
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import anyio.from_thread
 import msgspec
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 LOG = structlog.get_logger()
+MAX_BODY = 8 * 1024 * 1024
+"""Octets of a request's body that is read as a whole."""
 
 
 class Problem(Exception):
@@ -40,6 +44,8 @@ class Call:
     base: str
     """Where clients reach this cloud: ``http://host:port``."""
     request_id: str
+    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    """The body of a streaming route, as it arrives; ``content`` is empty then. Raises ``ClientDisconnect``."""
 
     def param(self, name: str, default: str | None = None) -> str | None:
         """The first value of a query parameter."""
@@ -71,7 +77,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; ``body`` is encoded as JSON unless it is bytes or None (no body)."""
+    """An answer; ``body`` is encoded as JSON unless it is bytes, a file's path or None (no body)."""
 
     body: Any = None
     status: int = 200
@@ -96,6 +102,8 @@ class Route:
     method: str
     pattern: str
     handler: Handler
+    streams: bool = False
+    """Whether the handler reads the body itself, from ``Call.chunks``: it may be large."""
 
 
 class Service:
@@ -110,32 +118,47 @@ class Service:
     ) -> None:
         """A service below the path ``root``; ``decorate`` gives headers that every answer bears."""
         self.root = root
-        self._routes = [(r.method, re.compile(_regex(r.pattern)), r.handler) for r in routes]
+        self._routes = [(re.compile(_regex(route.pattern)), route) for route in routes]
         self._error_body, self._decorate = error_body, decorate
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
         request = Request(scope, receive)
+        path = "/" + request.url.path.removeprefix(self.root).lstrip("/")
+        streams = any(
+            route.streams and route.method == request.method and pattern.fullmatch(path)
+            for pattern, route in self._routes
+        )
         try:
-            call = Call(
-                method=request.method,
-                path="/" + request.url.path.removeprefix(self.root).lstrip("/"),
-                args={},
-                query=request.query_params.multi_items(),
-                headers=dict(request.headers),
-                content=await request.body(),
-                base=f"{request.headers.get('x-forwarded-proto', request.url.scheme)}://{request.url.netloc}",
-                request_id=f"req-{uuid.uuid4()}",
-            )
+            content = b"" if streams else await _read(request)
         except ClientDisconnect:
             return
-        await self._respond(call, scope, receive, send)
+        call = Call(
+            method=request.method,
+            path=path,
+            args={},
+            query=request.query_params.multi_items(),
+            headers=dict(request.headers),
+            content=content or b"",
+            base=f"{request.headers.get('x-forwarded-proto', request.url.scheme)}://{request.url.netloc}",
+            request_id=f"req-{uuid.uuid4()}",
+            chunks=_chunks(request) if streams else iter(()),
+        )
+        if content is None:
+            reply = self._failure(Problem(413, f"The body is longer than {MAX_BODY} octets"))
+        else:
+            reply = await run_in_threadpool(self.answer, call)
+        await self._respond(call, reply, scope, receive, send)
 
-    async def _respond(self, call: Call, scope: Any, receive: Any, send: Callable[..., Awaitable[None]]) -> None:
-        reply = await run_in_threadpool(self.answer, call)
+    async def _respond(
+        self, call: Call, reply: Reply, scope: Any, receive: Any, send: Callable[..., Awaitable[None]]
+    ) -> None:
         body = reply.body
-        content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
         headers = {**self._decorate(call, reply), **reply.headers}
+        if isinstance(body, Path):
+            await FileResponse(body, reply.status, headers, reply.media_type)(scope, receive, send)
+            return
+        content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
         response = Response(content, reply.status, headers, reply.media_type if content else None)
         await response(scope, receive, send)
 
@@ -144,23 +167,50 @@ class Service:
         try:
             return self._dispatch(call)
         except Problem as problem:
-            return Reply(self._error_body(problem.status, TITLES.get(problem.status, "Error"), str(problem)), problem.status)
+            return self._failure(problem)
         except Exception:
             LOG.exception("a request failed", service=self.root, path=call.path, request_id=call.request_id)
-            return Reply(self._error_body(500, TITLES[500], "The server met an unexpected condition."), 500)
+            return self._failure(Problem(500, "The server met an unexpected condition."))
+
+    def _failure(self, problem: Problem) -> Reply:
+        status = problem.status
+        return Reply(self._error_body(status, TITLES.get(status, "Error"), str(problem)), status)
 
     def _dispatch(self, call: Call) -> Reply:
         path = call.path.rstrip("/") or "/"
         matched = False
-        for method, pattern, handler in self._routes:
+        for pattern, route in self._routes:
             if (match := pattern.fullmatch(path)) is None:
                 continue
             matched = True
-            if method == call.method or (method == "GET" and call.method == "HEAD"):
-                return handler(replace(call, args=match.groupdict()))
+            if route.method == call.method or (route.method == "GET" and call.method == "HEAD"):
+                return route.handler(replace(call, args=match.groupdict()))
         if matched:
             raise Problem(405, f"{call.method} is not offered for {call.path}")
         raise Problem(404, "The resource could not be found.")
+
+
+async def _read(request: Request) -> bytes | None:
+    """The whole body; None when it is too long."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            return None
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _chunks(request: Request) -> Iterator[bytes]:
+    """The body as it arrives, for a worker thread; the next part is taken when the last one is dealt with."""
+    stream = request.stream()
+
+    async def following() -> bytes | None:
+        return await anext(stream, None)
+
+    while (chunk := anyio.from_thread.run(following)) is not None:
+        yield chunk
 
 
 def _regex(pattern: str) -> str:

@@ -1,0 +1,1 @@
+"""The metadata service of compute: what instances are told about themselves."""
