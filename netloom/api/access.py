@@ -58,6 +58,8 @@ class ObjectTarget:
         self.parents = parents
 
     def __getitem__(self, name: str) -> Any:
+        if name in self.values:
+            return self.values[name]
         kind, _, attribute = name.partition(":")
         if attribute and kind in PARENTS:
             return self.parents.of(kind, self.values)[_ALIASES.get(attribute, attribute)]

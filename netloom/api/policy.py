@@ -140,7 +140,14 @@ def _either(rules: list[Rule]) -> Rule:
                 open_checks.append(decision)
         if len(open_checks) < 2:
             return open_checks[0] if open_checks else False
-        return lambda target: any(check(target) for check in open_checks)
+
+        def holds(target: Target) -> bool:
+            for check in open_checks:  # noqa: SIM110 - any() takes twice as long, and lists ask for each object
+                if check(target):
+                    return True
+            return False
+
+        return holds
 
     return decide
 
