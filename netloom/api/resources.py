@@ -119,6 +119,4 @@ FAMILIES: tuple[Family, ...] = (
     Family(NETWORK_IP_AVAILABILITY, key="network_id"),
 )
 
-BY_COLLECTION: Mapping[str, Family] = {
-    family.resource.collection.replace("_", "-"): family for family in FAMILIES
-}
+BY_COLLECTION: Mapping[str, Family] = {family.resource.collection.replace("_", "-"): family for family in FAMILIES}

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from netloom.api.app import create_app
-from tests.api.client import TestClient
+from tests.api.client import TestClient, authenticate
 
 REQUEST_ID = re.compile(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -30,6 +32,17 @@ def test_entry_document(alice, path):
     resources = alice.get(path)["resources"]
     assert [item["name"] for item in resources] == ["network", "subnet", "subnetpool", "port"]
     assert resources[0]["links"] == [{"rel": "self", "href": "http://testserver/v2.0/networks"}]
+
+
+def test_mounted_below_a_prefix(store, settings, policy, alice):
+    app = Starlette(routes=[Mount("/network", app=create_app(store, settings, authenticate, policy))])
+    client = TestClient(app, headers=alice.headers)
+    href = client.get("/network/").json()["versions"][0]["links"][0]["href"]
+    assert href == "http://testserver/network/v2.0/"
+    network = client.post("/network/v2.0/networks.json", json={"network": {}}).json()["network"]
+    assert client.get(f"/network/v2.0/networks/{network['id']}").json()["network"] == network
+    links = client.get("/network/v2.0/networks?limit=1").json()["networks_links"]
+    assert links[0]["href"].startswith("http://testserver/network/v2.0/networks?limit=1&marker=")
 
 
 def test_healthcheck_needs_no_token(alice):
