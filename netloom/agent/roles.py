@@ -1,5 +1,8 @@
 """What this host does, as the API's agents tell it."""
 
+import os
+import shutil
+
 from netloom.feed.protocol import Role
 from netloom.plan.intent import Intent
 from netloom.settings.host import HostSettings
@@ -19,7 +22,7 @@ def roles(settings: HostSettings, intent: Intent, datapath_type: str) -> list[Ro
     if "metadata" in settings.roles:
         present.append(Role("Metadata agent", "neutron-metadata-agent", "N/A", _metadata(settings)))
     if "compute" in settings.roles:
-        present.append(Role("Compute", "nova-compute", "compute", {"servers": len(intent.servers)}, zone))
+        present.append(Role("Compute", "nova-compute", "compute", _computing(settings, intent), zone))
     return present
 
 
@@ -63,6 +66,16 @@ def _dhcp(intent: Intent) -> dict[str, object]:
         "subnets": sum(subnet.enable_dhcp for network in served for subnet in network.subnets),
         "ports": sum(len(intent.ports_of(network.id)) for network in served),
         "log_agent_heartbeats": False,
+    }
+
+
+def _computing(settings: HostSettings, intent: Intent) -> dict[str, object]:
+    """What there is to give out to instances."""
+    return {
+        "servers": len(intent.servers),
+        "vcpus": os.cpu_count() or 1,
+        "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        "disk_gb": shutil.disk_usage(settings.state_dir).total // 2**30,
     }
 
 
