@@ -120,7 +120,7 @@ def _image(given: Row) -> str:
 
 def _networks(given: Row, asked: Asked) -> Any:
     networks = given.get("networks")
-    if asked.minor >= 37 and "networks" not in given:
+    if asked.minor >= 37 and networks is None:
         raise Problem(400, "Invalid input for field/attribute server. Value: 'networks' is a required property")
     if isinstance(networks, str) and (asked.minor < 37 or networks not in ("auto", "none")):
         raise invalid("networks", networks, f"'{networks}' is not of type 'array'")

@@ -1,0 +1,101 @@
+"""What instances are told about themselves."""
+
+import base64
+import hmac
+import json
+
+import pytest
+
+from tests.api.client import TestClient
+from tests.standalone.world import Host
+
+OPENSTACK = [
+    "2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22", "2018-08-27",
+    "2020-10-14", "latest",
+]  # fmt: skip
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFAKtU4cC7rT5Vkq6mCUGzpkq9q4PA9sbCUtj4pyBfQi me"
+
+
+@pytest.fixture(scope="module")
+def instance(server):
+    host = Host(server, "host-md")
+    net = server.network("md-net", "10.8.0.0/24")
+    server.compute("POST", "/os-keypairs", {"keypair": {"name": "mine", "public_key": KEY}})
+    data = base64.b64encode(b"#!/bin/sh\n").decode()
+    made = server.boot("Web 1", [{"uuid": net["id"], "tag": "front"}], key_name="mine", user_data=data).body["server"]
+    host.apply()
+    yield server.server(made["id"])
+    server.compute("DELETE", f"/servers/{made['id']}")
+    host.apply()
+    server.compute("DELETE", "/os-keypairs/mine")
+
+
+@pytest.fixture
+def ask(server, instance):
+    client = TestClient(server.cloud.metadata_app)
+    server_id = instance["id"]
+    proof = {
+        "X-Instance-ID": server_id,
+        "X-Tenant-ID": instance["tenant_id"],
+        "X-Instance-ID-Signature": hmac.digest(b"shared", server_id.encode(), "sha256").hex(),
+    }
+
+    def asking(path, method="GET", content=b"", **changed):
+        headers = proof | {name.replace("_", "-"): value for name, value in changed.items()}
+        told = {name: value for name, value in headers.items() if value is not None}
+        return client.request(method, path, content=content, headers=told)
+
+    return asking
+
+
+def test_only_the_proxy_is_believed(ask, server):
+    assert ask("/", X_Instance_ID=None).status_code == 400
+    assert ask("/", X_Tenant_ID=None).status_code == 400
+    assert ask("/", X_Instance_ID_Signature="0" * 64).status_code == 403
+    assert ask("/", X_Tenant_ID=server.projects["admin"]).status_code == 404
+
+
+def test_the_tree_of_ec2(ask, instance):
+    versions = "1.0 2007-01-19 2007-03-01 2007-08-29 2007-10-10 2007-12-15 2008-02-01 2008-09-01 2009-04-04".split()
+    assert ask("/").text.split("\n") == [*versions, "latest"]
+    assert ask("/2009-04-04").text.split("\n") == ["meta-data/", "user-data"]
+    listing = ask("/2009-04-04/meta-data/").text.split("\n")
+    for name in (
+        "ami-id", "ami-launch-index", "ami-manifest-path", "block-device-mapping/", "hostname", "instance-action",
+        "instance-id", "instance-type", "kernel-id", "local-hostname", "local-ipv4", "placement/", "public-hostname",
+        "public-ipv4", "ramdisk-id", "reservation-id", "public-keys/",
+    ):  # fmt: skip
+        assert name in listing
+    assert ask("/latest/meta-data/local-ipv4").text == instance["addresses"]["md-net"][0]["addr"]
+    assert ask("/latest/meta-data/placement/availability-zone").text == "nova"
+    assert ask("/latest/meta-data/public-keys/").text == "0=mine"
+    assert ask("/latest/meta-data/public-keys/0/openssh-key").text == KEY
+    assert ask("/latest/user-data").text == "#!/bin/sh\n"
+    assert "placement" not in ask("/2007-12-15/meta-data/").text
+    assert ask("/2031-01-01").status_code == 404
+    assert ask("/latest/meta-data/nothing").status_code == 404
+
+
+def test_the_tree_of_openstack(ask, instance):
+    assert ask("/openstack").text.split("\n") == OPENSTACK
+    data = ask("/openstack/latest/meta_data.json").json()
+    assert (data["uuid"], data["name"], data["hostname"]) == (instance["id"], "Web 1", "web-1.openstacklocal")
+    assert data["public_keys"] == {"mine": KEY}
+    assert data["devices"][0]["tags"] == ["front"]
+    assert "project_id" not in ask("/openstack/2013-04-04/meta_data.json").json()
+    network = ask("/openstack/latest/network_data.json").json()
+    assert (network["networks"][0]["type"], network["links"][0]["mtu"]) == ("ipv4_dhcp", 1450)
+    vendor = ask("/openstack/latest/vendor_data.json").json()
+    assert vendor["cloud-init"]["system_info"]["default_user"]["name"] == "cirros"
+    assert "network_data.json" not in ask("/openstack/2013-10-17").text
+    assert ask("/openstack/2013-10-17/network_data.json").status_code == 404
+    assert json.loads(ask("/openstack/latest/vendor_data2.json").text) == {}
+    assert ask("/openstack/1999-01-01").status_code == 404
+
+
+def test_a_password_is_kept_once(ask):
+    assert ask("/openstack/latest/password").text == ""
+    assert ask("/openstack/latest/password", "POST", b"x" * 2000).status_code == 400
+    assert ask("/openstack/latest/password", "POST", b"sealed").status_code == 200
+    assert ask("/openstack/latest/password", "POST", b"other").status_code == 409
+    assert ask("/openstack/latest/password").text == "sealed"
