@@ -22,6 +22,7 @@ PREPARE = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+mount -t sysfs sysfs /sys
 mkdir -p /run/netns /run/lock /run/etc/upper /run/etc/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
 mount -t tmpfs tmpfs /var/lib

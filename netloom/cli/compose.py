@@ -45,7 +45,7 @@ def compose(settings: ServerSettings) -> Composition:
     else:
         raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
     network = create_app(store, settings.network, authenticate, Policy(str(settings.policy_file)))
-    feed = Feed(store, listeners(settings, standalone))
+    feed = Feed(store, settings.network, listeners(settings, standalone))
     metadata = standalone.metadata_app if standalone is not None else None
     return Composition(_Server(network, feed, standalone), metadata)
 

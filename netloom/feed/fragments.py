@@ -126,8 +126,6 @@ class SecurityGroup(Fragment, frozen=True, tag="security_group"):
     rules: tuple[SecurityRule, ...]
 
 
-
-
 class AddressSet(Fragment, frozen=True, tag="addresses"):
     """The addresses that a remote security group (its member ports') or an address group stands for."""
 
@@ -210,6 +208,4 @@ class TunnelPeer(Fragment, frozen=True, tag="peer"):
     networks: tuple[str, ...]
 
 
-AnyFragment = (
-    Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer
-)
+AnyFragment = Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer

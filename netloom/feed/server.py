@@ -7,6 +7,7 @@ A fragment whose contents did not change has the version that the agent holds al
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,11 +38,15 @@ from netloom.feed.protocol import (
 from netloom.feed.render import encode as encode_fragment
 from netloom.feed.render import render
 from netloom.feed.render import version as version_of
+from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store, Tx
 
 LOG = structlog.get_logger()
 POLL = 1.0
 """Seconds between looks at the change log when nothing wakes the feed (other servers' commits)."""
+TRIM_INTERVAL = 300.0
+"""Seconds between trimmings of the change log."""
+KEPT_CHANGES = 100_000
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,15 @@ class Session:
 class Feed:
     """All streams of this server."""
 
-    def __init__(self, store: Store, listeners: Listeners) -> None:
+    def __init__(self, store: Store, settings: NetworkSettings, listeners: Listeners) -> None:
         self._store = store
+        self._settings = settings
         self._listeners = listeners
         self._sessions: set[Session] = set()
         self._wake = asyncio.Event()
         self._position = ""
+        self._trimmed = time.monotonic()
+        self._trimming: asyncio.Task[None] | None = None
 
     @property
     def route(self) -> WebSocketRoute:
@@ -101,9 +109,20 @@ class Feed:
             self._wake.clear()
             try:
                 await self._follow()
+                self._trim_when_due()
             except Exception:
                 LOG.exception("the feed could not follow the change log; it tries again")
                 await asyncio.sleep(POLL)
+
+    def _trim_when_due(self) -> None:
+        """Forget old changes now and then; a reader that fell behind compares everything."""
+        if time.monotonic() - self._trimmed > TRIM_INTERVAL:
+            self._trimmed = time.monotonic()
+            self._trimming = asyncio.create_task(run_in_threadpool(self._trim))
+
+    def _trim(self) -> None:
+        with self._store.write() as tx:
+            changes.trim(tx, KEPT_CHANGES)
 
     def _now(self) -> str:
         with self._store.read() as tx:
@@ -122,7 +141,7 @@ class Feed:
             position, changed = changes.since(tx, self._position)
             touched = None if changed is None else {f"{kind}/{object_id}" for kind, object_id in changed}
             return position, {
-                session: difference(tx, session.host, sent, None if session.fresh else touched)
+                session: difference(tx, session.host, sent, None if session.fresh else touched, self._settings)
                 for session, sent in held.items()
                 if touched or touched is None or session.fresh
             }
@@ -191,7 +210,9 @@ class Feed:
             listener(tx, *values)
 
 
-def difference(tx: Tx, host: str, held: Mapping[str, str], touched: set[str] | None) -> Update:
+def difference(
+    tx: Tx, host: str, held: Mapping[str, str], touched: set[str] | None, settings: NetworkSettings
+) -> Update:
     """What turns what a host holds into what it should hold.
 
     ``touched`` names the fragments that may have changed since ``held`` was told; None: any may have.
@@ -199,7 +220,7 @@ def difference(tx: Tx, host: str, held: Mapping[str, str], touched: set[str] | N
     wanted = interest(tx, host)
     look = wanted if touched is None else (wanted & touched) | (wanted - held.keys())
     pieces = []
-    for name, fragment in sorted(render(tx, look).items()):
+    for name, fragment in sorted(render(tx, look, settings).items()):
         if fragment is None:
             wanted.discard(name)
             continue

@@ -74,11 +74,13 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
 
 
 def delete(tx: Tx, context: Context, current: View) -> None:
-    """Forget an agent; a living one comes back with its next heartbeat. Others take over its networks."""
+    """Forget an agent; a living one comes back with its next heartbeat. Others take over its networks and routers."""
     tx.execute(AGENTS.delete().where(AGENTS.c.id == current["id"]))
     if current["agent_type"] == dhcp_scheduling.DHCP_AGENT:
         served = sa.select(DHCP_BINDINGS.c.network_id).where(DHCP_BINDINGS.c.host == current["host"])
         dhcp_scheduling.refresh(tx, context, [network_id for (network_id,) in tx.tuples(served)])
+    elif current["agent_type"] == router_scheduling.L3_AGENT:
+        router_scheduling.evacuate(tx, context, current["host"])
 
 
 def _new(tx: Tx, host: str, role: Role, now: str) -> View:
