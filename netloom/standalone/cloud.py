@@ -47,8 +47,6 @@ class Cloud:
         """ASGI applications by the first part of their paths."""
         self.metadata_app = MetadataService(store, settings.metadata_secret, settings.network)
         """ASGI application of the metadata service, for ``settings.metadata_port`` of 127.0.0.1."""
-        with store.write() as tx:
-            lifecycle.cut_short(tx)
 
     def present(self, tx: Tx, host: str, roles: Sequence[Role]) -> None:
         """Note that the compute role of a host lives (none of ``roles`` is another one)."""

@@ -122,7 +122,13 @@ class Service:
         self._error_body, self._decorate = error_body, decorate
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one request."""
+        """Serve one request.
+
+        Raises:
+            NotImplementedError: it is no HTTP request (there is nothing to do at start and end either).
+        """
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
         request = Request(scope, receive)
         path = "/" + request.url.path.removeprefix(self.root).lstrip("/")
         streams = any(

@@ -2,7 +2,10 @@
 
 import pytest
 
+from netloom.store.tables.compute import SERVERS
 from tests.standalone.world import Host, World
+
+NO_ZONE = "The requested availability zone is not available"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,8 @@ def test_what_is_wrong_is_refused_and_leaves_nothing(world, host, net):
         (world.boot("x", [{"uuid": net["id"]}], imageRef=nowhere), 400, f"Can not find requested image {nowhere}"),
         (world.boot("x", [{"uuid": net["id"]}], flavorRef="77"), 400, "Flavor 77 could not be found."),
         (world.boot("x", [{"uuid": net["id"]}], key_name="none"), 400, "Invalid key_name provided."),
-        (world.boot("x", [{"uuid": net["id"]}], availability_zone="moon"), 400, "The requested availability zone is not available"),
+        (world.boot("x", [{"uuid": net["id"]}], availability_zone="moon"), 400, NO_ZONE),
+        (world.boot("x", [{"uuid": net["id"]}], availability_zone="nova:host1"), 403, None),
         (world.boot("x", [{"uuid": net["id"]}], user_data="%%"), 400, "User data needs to be valid base 64."),
         (world.boot("x", [{"uuid": net["id"]}], security_groups=[{"name": "no"}]), 400, None),
         (world.boot("x", [{"uuid": net["id"]}], min_count=11, max_count=11), 403, None),
@@ -330,3 +334,66 @@ def test_several_at_once(world, host, net):
         world.compute("DELETE", f"/servers/{server['id']}")
     host.apply()
     assert world.compute("GET", "/servers").body["servers"] == []
+
+
+def test_a_port_that_the_host_cannot_plug_fails_the_build(world, host):
+    bare = Host(world, "bare", roles=("compute",))
+    net = world.network("net9", "10.9.0.0/24", "admin")
+    made = world.boot("vm", [{"uuid": net["id"]}], "admin", availability_zone="nova:bare").body["server"]["id"]
+    bare.die()
+    failed = world.server(made, "admin")
+    assert failed["status"] == "ERROR"
+    assert "Binding failed for port" in failed["fault"]["message"]
+    assert ports_of(world, made) == []
+    assert world.compute("DELETE", f"/servers/{made}", user="admin").status == 204
+    assert world.compute("GET", f"/servers/{made}", user="admin").status == 404
+
+
+def test_an_instance_of_a_dead_host_can_be_deleted(world, host, net):
+    doomed = Host(world, "doomed", memory_mb=10**7)
+    made = booted(world, doomed, net)
+    doomed.die()
+    assert world.compute("DELETE", f"/servers/{made}").status == 204
+    assert world.compute("GET", f"/servers/{made}").status == 404
+    assert ports_of(world, made) == []
+
+
+def test_a_host_that_never_had_the_instance_need_not_drop_it(world, host, net):
+    made = world.boot("quick", [{"uuid": net["id"]}]).body["server"]["id"]
+    assert world.compute("DELETE", f"/servers/{made}").status == 204
+    host.beat()
+    assert world.server(made)["OS-EXT-STS:task_state"] == "deleting"
+    with world.store.write() as tx:
+        tx.execute(SERVERS.update().where(SERVERS.c.id == made).values(task_since=SERVERS.c.task_since - 6))
+    host.beat()
+    assert world.compute("GET", f"/servers/{made}").status == 404
+
+
+def test_an_instance_waits_for_its_ports(world, host, net):
+    made = world.boot("slow", [{"uuid": net["id"]}]).body["server"]["id"]
+    host.apply(only="server/")
+    assert world.server(made)["status"] == "BUILD"
+    host.apply(only="port/")
+    assert world.server(made)["status"] == "ACTIVE"
+    world.compute("DELETE", f"/servers/{made}")
+    host.apply()
+
+
+def test_a_floating_address_of_old_clients(world, host, net, server_id):
+    external = world.network("ext", "203.0.113.0/24", "admin", **{"router:external": True})
+    router = world.ask(
+        "POST", "/v2.0/routers", {"router": {"external_gateway_info": {"network_id": external["id"]}}}
+    ).body["router"]
+    subnet = world.ask("GET", f"/v2.0/networks/{net['id']}").body["network"]["subnets"][0]
+    world.ask("PUT", f"/v2.0/routers/{router['id']}/add_router_interface", {"subnet_id": subnet})
+    made = world.compute("POST", "/os-floating-ips", {"pool": "ext"}, minor=35).body["floating_ip"]
+    body = {"addFloatingIp": {"address": made["ip"]}}
+    assert act(world, server_id, body).status == 404
+    assert act(world, server_id, body, minor=37).status == 202
+    kinds = [(a["addr"], a["OS-EXT-IPS:type"]) for a in world.server(server_id)["addresses"]["net1"]]
+    assert kinds[1] == (made["ip"], "floating")
+    assert kinds[0][1] == "fixed"
+    [shown] = world.compute("GET", "/os-floating-ips", minor=35).body["floating_ips"]
+    assert (shown["instance_id"], shown["pool"]) == (server_id, "ext")
+    assert act(world, server_id, {"removeFloatingIp": {"address": made["ip"]}}, minor=37).status == 202
+    assert len(world.server(server_id)["addresses"]["net1"]) == 1

@@ -14,6 +14,7 @@ from netloom.feed.render import encode, render, version
 from netloom.settings.server import ServerSettings
 from netloom.standalone.cloud import Cloud
 from netloom.store.database import Store
+from netloom.store.tables.compute import COMPUTE_HOSTS
 
 PASSWORDS = {"admin": "secret-a", "demo": "secret-d", "netloom": "secret-n"}
 MODERN = {"OpenStack-API-Version": "compute 2.95"}
@@ -33,8 +34,10 @@ class Answer:
 class Host:
     """A host with all roles, that does at once what it is told."""
 
-    def __init__(self, world: "World", name: str, memory_mb: int = 65536) -> None:
-        self.world, self.name, self.memory_mb = world, name, memory_mb
+    def __init__(
+        self, world: "World", name: str, memory_mb: int = 65536, roles: tuple[str, ...] = ("switch", "compute")
+    ) -> None:
+        self.world, self.name, self.memory_mb, self.roles = world, name, memory_mb, roles
         self.held: set[str] = set()
         self.beat(started=True)
 
@@ -46,7 +49,13 @@ class Host:
         told = {"vcpus": 8, "memory_mb": self.memory_mb, "disk_gb": 100}
         compute = Role("Compute", "nova-compute", "compute", told, "nova")
         with self.world.store.write() as tx:
-            self.world.listeners.present(tx, self.name, [switch, compute], started)
+            roles = [role for name, role in (("switch", switch), ("compute", compute)) if name in self.roles]
+            self.world.listeners.present(tx, self.name, roles, started)
+
+    def die(self) -> None:
+        """No sign of life since long ago."""
+        with self.world.store.write() as tx:
+            tx.execute(COMPUTE_HOSTS.update().where(COMPUTE_HOSTS.c.host == self.name).values(heartbeat=0.0))
 
     def apply(self, state: str = "applied", reason: str = "", only: str = "") -> None:
         """Bring the host up to date and tell so."""

@@ -84,14 +84,17 @@ def _plug(compute: Compute, asked: Asked, row: Row, wanted: plugging.Wanted) -> 
         raise Problem(500, f"Failed to attach network adapter device to {row['id']}: {failure}") from None
     except Refusal as refusal:
         raise Problem(403 if refusal.kind == "OverQuota" else refusal.status, str(refusal)) from None
-    with compute.store.write() as tx:
-        table = SERVER_NICS.c
-        current = existing(tx, asked, lock=True)
-        _check(current)
-        last = tx.execute(sa.select(sa.func.max(table.position)).where(table.server_id == row["id"])).scalar()
-        plugging.save_nics(tx, [nics[0] | {"position": 0 if last is None else last + 1}])
-        note_action(tx, asked, [row["id"]], "attach_interface")
-        tx.changed("server", row["id"])
+    try:
+        with compute.store.write() as tx:
+            table = SERVER_NICS.c
+            _check(existing(tx, asked, lock=True))
+            last = tx.execute(sa.select(sa.func.max(table.position)).where(table.server_id == row["id"])).scalar()
+            plugging.save_nics(tx, [nics[0] | {"position": 0 if last is None else last + 1}])
+            note_action(tx, asked, [row["id"]], "attach_interface")
+            tx.changed("server", row["id"])
+    except Problem:  # deleted meanwhile
+        plugging.release_nics(compute.networking, nics)
+        raise
     return nics[0]
 
 

@@ -23,6 +23,8 @@ DROP_SECONDS = 60.0
 """How long a living host has to say that it dropped an instance."""
 UNHEARD_SECONDS = 5.0
 """The same for an instance of which the host has not spoken yet."""
+BUILD_SECONDS = 180.0
+"""How long the ports of new instances can take to make; more than the time-outs of the requests add up to."""
 RUNNING, SHUT_DOWN = 1, 4
 
 
@@ -52,6 +54,7 @@ def settle(tx: Tx, host: str) -> None:
     rows = tx.rows(sa.select(SERVERS).where(table.host == host, unsettled).with_for_update())
     if not rows:
         return
+    _give_up_building(tx, [row for row in rows if row["vm_state"] == "building" and not row["prepared"]])
     _give_up_waiting(tx, host, [row for row in rows if row["task_state"] == DELETING and row["prepared"]])
     rows = [row for row in rows if row["task_state"] != DELETING and row["prepared"]]
     ids = [row["id"] for row in rows]
@@ -98,6 +101,13 @@ def _settle_one(tx: Tx, row: Row, heard: Row, ports_down: bool) -> None:
     tx.execute(sa.update(SERVERS).where(SERVERS.c.id == row["id"]).values(values))
 
 
+def _give_up_building(tx: Tx, rows: list[Row]) -> None:
+    """Set instances to ERROR whose ports nobody is making any more: the server process ended meanwhile."""
+    late = [row["id"] for row in rows if time.time() - row["task_since"] > BUILD_SECONDS]
+    if late:
+        fail(tx, late, "The server was stopped while it built the instance: delete it and try again.")
+
+
 def _give_up_waiting(tx: Tx, host: str, rows: list[Row]) -> None:
     """Forget instances that their host will not say more of; those of which it never spoke it may never have had."""
     told = _told(tx, host, [row["id"] for row in rows]) if rows else {}
@@ -107,11 +117,3 @@ def _give_up_waiting(tx: Tx, host: str, rows: list[Row]) -> None:
     if late:
         LOG.warning("instances are forgotten without their host's word that it dropped them", servers=late)
         _remove_those(tx, late)
-
-
-def cut_short(tx: Tx) -> None:
-    """Set instances to ERROR whose building ended with the server process."""
-    table = SERVERS.c
-    ids = list(tx.execute(sa.select(table.id).where(table.vm_state == "building", table.prepared.is_(False))).scalars())
-    if ids:
-        fail(tx, ids, "The server was stopped while it built the instance: delete it and try again.")

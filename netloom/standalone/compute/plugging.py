@@ -1,5 +1,6 @@
 """Ports of instances: which are wanted, making and binding them, and letting them go."""
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def make_ports(
                     )
                 rows.append(_nic(server, port, one, position))
     except (Refusal, BuildFailure):
-        release(networking, [port["id"] for port in made], [port["id"] for port in bound])
+        with contextlib.suppress(Refusal):  # the first failure is the one to tell
+            release(networking, [port["id"] for port in made], [port["id"] for port in bound])
         raise
     return rows
 
