@@ -131,11 +131,11 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     _check_devices(tx, context, [{"device_id": ""} | changes | {"project_id": current["project_id"]}])
     if changes.get("security_groups"):
         check_groups(tx, context, [changes["security_groups"]])
-    if "fixed_ips" in changes and current["device_owner"] in SERVICE_PORTS:
-        asked = [(entry.get("subnet_id"), entry.get("ip_address")) for entry in changes["fixed_ips"]]
-        if asked != [(place["subnet_id"], place["ip_address"]) for place in current["fixed_ips"]]:
-            raise IPAddressChangeNotAllowed(port_id=current["id"])
-    return update_internal(tx, context, current, changes)
+    after = update_internal(tx, context, current, changes)
+    # What a request asks for may well be what is there: an entry may name a subnet alone.
+    if current["device_owner"] in SERVICE_PORTS and _places(after) != _places(current):
+        raise IPAddressChangeNotAllowed(port_id=current["id"])
+    return after
 
 
 def update_internal(tx: Tx, context: Context, current: View, changes: Mapping[str, Any]) -> View:
@@ -190,6 +190,11 @@ def delete_internal(tx: Tx, context: Context, port_ids: Collection[str]) -> None
             for row in rows
         ],
     )
+
+
+def _places(port: View) -> set[tuple[str, str]]:
+    """Subnets and addresses of a port."""
+    return {(place["subnet_id"], place["ip_address"]) for place in port["fixed_ips"]}
 
 
 def _insert(tx: Tx, context: Context, bodies: Sequence[View], networks: Mapping[str, View]) -> list[View]:
