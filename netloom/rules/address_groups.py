@@ -41,7 +41,7 @@ class AddressGroupInUse(Conflict):
 
 
 def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
-    """Make address groups. Raises AddrFormatError (a bare address, host bits, no prefix at all)."""
+    """Make address groups. Raises AddrFormatError (a bare address, or no prefix at all)."""
     rows = []
     for body in bodies:
         prefixes = [_prefix(address, bare=False) for address in body.get("addresses") or ()]
@@ -117,10 +117,10 @@ def _addresses(body: Mapping[str, Any]) -> list[str]:
 
 
 def _prefix(address: Any, bare: bool) -> str:
-    """The canonical form of a prefix; an address is one only when ``bare`` ones may come."""
+    """The canonical form of a prefix, without host bits; an address is one only when ``bare`` ones may come."""
     if not isinstance(address, str) or not (bare or "/" in address):
         raise AddrFormatError(address=address, reason="expected address/length")
     try:
-        return str(ipaddress.ip_network(address))
+        return str(ipaddress.ip_network(address, strict=False))
     except ValueError as error:
         raise AddrFormatError(address=address, reason=error) from None

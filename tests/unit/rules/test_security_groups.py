@@ -250,14 +250,14 @@ def address_group(store, *addresses, context=None):
         return address_groups.create(tx, context or member(), bodies)[0]
 
 
-@pytest.mark.parametrize("wrong", ["10.0.0.1", "10.0.0.1/24", "nonsense", "10.0.0.0/33", 7])
+@pytest.mark.parametrize("wrong", ["10.0.0.1", "nonsense", "10.0.0.0/33", 7])
 def test_address_group_takes_prefixes(store, wrong):
     with pytest.raises(address_groups.AddrFormatError):
         address_group(store, wrong)
 
 
 def test_addresses_come_and_go(store):
-    group = address_group(store, "10.0.0.0/24", "2001:DB8::/64")
+    group = address_group(store, "10.0.0.7/24", "2001:DB8::f00/64", "10.0.0.0/24")
     assert group["addresses"] == ["10.0.0.0/24", "2001:db8::/64"]
     with store.write() as tx:
         answer = address_groups.add_addresses(tx, member(), group, {"addresses": ["192.0.2.1", "192.0.2.1/32"]})
