@@ -13,7 +13,10 @@ from netloom.model.security_groups import PROTOCOLS, protocol_number
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})
 """Protocols that have ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
 ICMP, ICMPV6 = 1, 58
-IPV6_ONLY = frozenset({"icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route"})
+IPV6_ONLY = frozenset(
+    PROTOCOLS[name] for name in ("ipv6-icmp", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route")
+)
+"""Numbers of the protocols that a rule for IPv4 cannot name."""
 REMOTES = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 
 
@@ -125,7 +128,7 @@ def _protocol(given: Any, ethertype: str) -> str | None:
         raise SecurityGroupRuleInvalidProtocol(protocol=given, values=sorted(PROTOCOLS))
     if ethertype == "IPv6":
         return {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", str(ICMP): str(ICMPV6)}.get(protocol, protocol)
-    if protocol in IPV6_ONLY:
+    if protocol_number(protocol) in IPV6_ONLY:
         raise SecurityGroupEthertypeConflictWithProtocol(ethertype=ethertype, protocol=protocol)
     return protocol
 

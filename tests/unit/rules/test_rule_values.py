@@ -64,6 +64,8 @@ def test_every_named_protocol_is_taken(protocol):
         ({"protocol": "²"}, "SecurityGroupRuleInvalidProtocol"),
         ({"protocol": "icmpv6"}, "SecurityGroupEthertypeConflictWithProtocol"),
         ({"protocol": "ipv6-frag"}, "SecurityGroupEthertypeConflictWithProtocol"),
+        ({"protocol": "41"}, "SecurityGroupEthertypeConflictWithProtocol"),
+        ({"protocol": 58}, "SecurityGroupEthertypeConflictWithProtocol"),
         ({"port_range_min": 1, "port_range_max": 2}, "SecurityGroupProtocolRequiredWithPorts"),
         ({"protocol": "esp", "port_range_min": 1, "port_range_max": 2}, "SecurityGroupInvalidProtocolForPort"),
         ({"protocol": "tcp", "port_range_min": 2, "port_range_max": 1}, "SecurityGroupInvalidPortRange"),
