@@ -61,6 +61,9 @@ local_ip = 127.0.0.1
 [agent]
 tunnel_types = vxlan, gre, geneve
 
+[ml2]
+external_network_type = flat
+
 [ml2_type_flat]
 flat_networks = {physical_network}
 """

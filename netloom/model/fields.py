@@ -109,7 +109,9 @@ def standard(tagged: bool = True, description: bool = True, revised: bool = True
     tags = Field("tags", "VF", ListOf(item=Text(most=255), distinct=True), extension="standard-attr-tag", stored=False)
     stamp = "standard-attr-timestamp"
     fields = (
-        Field("description", "CUVF", Text(most=255), "", extension="standard-attr-description") if description else None,
+        Field("description", "CUVF", Text(most=255), "", extension="standard-attr-description")
+        if description
+        else None,
         Field("revision_number", "VF", Integer(), extension="standard-attr-revisions") if revised else None,
         Field("created_at", "V", Time(), extension=stamp),
         Field("updated_at", "V", Time(), extension=stamp),

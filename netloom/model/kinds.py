@@ -80,8 +80,10 @@ class Text(Kind):
 
     def describe(self) -> Schema:
         schema: Schema = {"type": "string", "maxLength": self.most}
-        return schema | ({"minLength": self.least} if self.least else {}) | (
-            {"pattern": f"^{self.pattern}$"} if self.pattern else {}
+        return (
+            schema
+            | ({"minLength": self.least} if self.least else {})
+            | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
         )
 
 

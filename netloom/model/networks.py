@@ -3,7 +3,6 @@
 from netloom.model.fields import COMPUTED, Field, Resource, admin_state, identity, standard
 from netloom.model.kinds import Boolean, Integer, ListOf, Name, Text
 
-
 NETWORK = Resource(
     name="network",
     plural="networks",

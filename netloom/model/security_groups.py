@@ -80,4 +80,3 @@ ADDRESS_GROUP = Resource(
         *standard(tagged=False, description=False),
     ),
 )
-

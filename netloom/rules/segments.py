@@ -55,9 +55,11 @@ def requested(settings: NetworkSettings, body: Mapping[str, Any]) -> list[Segmen
     if kind is None:
         if physical is not None or number is not None:
             raise InvalidInput(error_message="network_type required")
-        external = bool(body.get("router:external")) and settings.external_network_type
-        kinds = (settings.external_network_type,) if external else settings.tenant_network_types
-        return [segment for name in kinds for segment in _tenant_segments(settings, name)]
+        kinds = list(settings.tenant_network_types)
+        if body.get("router:external") and settings.external_network_type:
+            # A flat external network is there once for each physical network; further ones are as projects' own.
+            kinds.insert(0, settings.external_network_type)
+        return [segment for name in dict.fromkeys(kinds) for segment in _tenant_segments(settings, name)]
     if kind not in settings.type_drivers or kind not in CHECKS:
         raise InvalidInput(error_message=f"network_type value '{kind}' not supported")
     segment = Segment(kind, physical or None, number)
@@ -67,9 +69,7 @@ def requested(settings: NetworkSettings, body: Mapping[str, Any]) -> list[Segmen
     return [segment]
 
 
-def allocate(
-    tx: Tx, settings: NetworkSettings, wanted: Sequence[tuple[str, Sequence[Segment]]]
-) -> list[Segment]:
+def allocate(tx: Tx, settings: NetworkSettings, wanted: Sequence[tuple[str, Sequence[Segment]]]) -> list[Segment]:
     """Take a segment for each network: pairs of its id and the segments that would do.
 
     Raises FlatNetworkInUse, VlanIdInUse or TunnelIdInUse when what was asked for is taken, NoNetworkAvailable when
@@ -91,7 +91,7 @@ def allocate(
         if place is None:
             raise NoNetworkAvailable()
         choice = by_key[place[0].key]
-        segments[index] = Segment(choice.network_type, choice.physical_network, place[1])
+        segments[index] = Segment(choice.network_type, choice.physical_network, place[1] or None)
     return [segment for segment in segments if segment is not None]
 
 
@@ -147,7 +147,7 @@ def _tenant_segments(settings: NetworkSettings, kind: str) -> list[Segment]:
     if kind == "vlan":
         return [Segment("vlan", physical) for physical, ranges in settings.vlan_ranges.items() if ranges]
     if kind == "flat":
-        raise InvalidInput(error_message="physical_network required for flat provider network")
+        return [Segment("flat", physical) for physical in settings.flat_networks if physical != "*"]
     return [Segment(kind)]
 
 
@@ -155,6 +155,7 @@ def _space(settings: NetworkSettings, segment: Segment) -> Space:
     table = SEGMENT_ALLOCATIONS.c
     physical = segment.physical_network or ""
     ranges = {
+        "flat": ((0, 0),),
         "vlan": settings.vlan_ranges.get(physical, ()),
         "vxlan": settings.vni_ranges,
         "gre": settings.tunnel_id_ranges,

@@ -30,29 +30,44 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
     "quotas": [
         cfg.IntOpt(f"quota_{name}", default=default, help=f"Default quota of {name}; -1: no bound.")
         for name, default in {
-            "network": 100, "subnet": 100, "port": 500, "subnetpool": -1, "router": 10, "floatingip": 50,
-            "security_group": 10, "security_group_rule": 100, "rbac_policy": 10,
+            "network": 100,
+            "subnet": 100,
+            "port": 500,
+            "subnetpool": -1,
+            "router": 10,
+            "floatingip": 50,
+            "security_group": 10,
+            "security_group_rule": 100,
+            "rbac_policy": 10,
         }.items()
     ],
     "database": [
         cfg.StrOpt(
-            "connection", secret=True, help="Database URL (sqlite:///… or postgresql+psycopg://…); default: SQLite in state_path.",
+            "connection",
+            secret=True,
+            help="Database URL (sqlite:///… or postgresql+psycopg://…); default: SQLite in state_path.",
         ),
     ],
     "ml2": [
         cfg.ListOpt("type_drivers", default=["local", "flat", "vlan", "gre", "vxlan", "geneve"], help="Network types."),
         cfg.ListOpt(
-            "tenant_network_types", default=["vxlan"], deprecated_name="project_network_types",
+            "tenant_network_types",
+            default=["vxlan"],
+            deprecated_name="project_network_types",
             help="Types that projects' networks get, in the order tried.",
         ),
         cfg.ListOpt("mechanism_drivers", default=["openvswitch"], help="Accepted as it is, but for l2population."),
         cfg.ListOpt("extension_drivers", default=["port_security"], help="Accepted as it is."),
         cfg.StrOpt("external_network_type", help="Type of external networks, when none is given."),
-        cfg.IntOpt("path_mtu", default=0, help="MTU between tunnel endpoints when below global_physnet_mtu; 0: the same."),
+        cfg.IntOpt(
+            "path_mtu", default=0, help="MTU between tunnel endpoints when below global_physnet_mtu; 0: the same."
+        ),
         cfg.IntOpt("overlay_ip_version", default=4, choices=[4, 6], help="IP version between tunnel endpoints."),
         cfg.ListOpt("physical_network_mtus", default=[], help="MTUs of physical networks, NAME:MTU."),
     ],
-    "ml2_type_flat": [cfg.ListOpt("flat_networks", default=["*"], help="Physical networks with flat networks; *: any.")],
+    "ml2_type_flat": [
+        cfg.ListOpt("flat_networks", default=["*"], help="Physical networks with flat networks; *: any.")
+    ],
     "ml2_type_vlan": [cfg.ListOpt("network_vlan_ranges", default=[], help="NAME or NAME:FIRST:LAST.")],
     "ml2_type_gre": [cfg.ListOpt("tunnel_id_ranges", default=["1:1000"], help="FIRST:LAST.")],
     "ml2_type_vxlan": [
@@ -78,7 +93,12 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
 AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
     "DEFAULT": [
         cfg.StrOpt("host", default=socket.gethostname(), help="Name of this host."),
-        cfg.StrOpt("nova_metadata_host", default="127.0.0.1", deprecated_name="nova_metadata_ip", help="Nova's metadata service."),
+        cfg.StrOpt(
+            "nova_metadata_host",
+            default="127.0.0.1",
+            deprecated_name="nova_metadata_ip",
+            help="Nova's metadata service.",
+        ),
         cfg.PortOpt("nova_metadata_port", default=8775, help="Its port."),
         cfg.StrOpt("nova_metadata_protocol", default="http", choices=["http", "https"], help="Its protocol."),
         cfg.StrOpt("metadata_proxy_shared_secret", secret=True, default="", help="Signs the instance ids."),
@@ -102,8 +122,12 @@ AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("local_ip", default="", help="This host's end of the tunnels."),
         cfg.StrOpt("integration_bridge", default="br-int", help="Bridge of the instances."),
         cfg.StrOpt("tunnel_bridge", default="br-tun", help="Bridge of the tunnels."),
-        cfg.StrOpt("datapath_type", choices=["", "system", "netdev"], default="", help="Default: what the kernel offers."),
-        cfg.StrOpt("ovsdb_connection", default="unix:/run/openvswitch/db.sock", help="Where Open vSwitch's database listens."),
+        cfg.StrOpt(
+            "datapath_type", choices=["", "system", "netdev"], default="", help="Default: what the kernel offers."
+        ),
+        cfg.StrOpt(
+            "ovsdb_connection", default="unix:/run/openvswitch/db.sock", help="Where Open vSwitch's database listens."
+        ),
     ],
     "securitygroup": [
         cfg.StrOpt("firewall_driver", default="openvswitch", help="What enforces security groups."),
@@ -121,9 +145,9 @@ OWN_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("run_path", default="/run/netloom", help="Sockets and records of running processes."),
         cfg.StrOpt("config_path", default="/etc/netloom", help="Files that operators edit or source."),
         cfg.BoolOpt("standalone", default=False, help="Serve identity, compute and images too."),
-        cfg.Opt("servers", type=List(String()), default=["ws://127.0.0.1:9696"], help="Servers that the agent may use."),
+        cfg.Opt("servers", type=List(String()), default=["ws://127.0.0.1:9696"], help="Servers of the agent."),
         cfg.StrOpt("host_key_file", help="File with this host's key; default: STATE_PATH/host.key."),
-        cfg.ListOpt("roles", default=["openvswitch", "l3", "dhcp", "metadata"], help="What this host does; also: compute."),
+        cfg.ListOpt("roles", default=["openvswitch", "l3", "dhcp", "metadata"], help="Roles of this host."),
         cfg.FloatOpt("audit_interval", default=30.0, help="Seconds between full looks at the host."),
     ],
 }  # fmt: skip

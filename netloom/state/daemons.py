@@ -51,4 +51,6 @@ class Daemon(Element):
         return (self.name,)
 
     def __str__(self) -> str:
-        return f"daemon {self.name} namespace={self.namespace} argv={' '.join(self.argv)} reloads={self.reloads} restarts={self.restarts}"
+        argv = " ".join(self.argv)
+        digests = f"reloads={self.reloads} restarts={self.restarts}"
+        return f"daemon {self.name} namespace={self.namespace} argv={argv} {digests}"

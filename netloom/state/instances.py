@@ -37,4 +37,5 @@ class Instance(Element):
     def __str__(self) -> str:
         nics = ",".join(f"{n.device}/{n.mac}/{n.mtu}" for n in self.nics)
         power = "on" if self.running else "off"
-        return f"instance {self.id} hostname={self.hostname} image={self.image} power={power} boot={self.boot} memory={self.memory_mb} nics={nics}"
+        state = f"power={power} boot={self.boot} memory={self.memory_mb}"
+        return f"instance {self.id} hostname={self.hostname} image={self.image} {state} nics={nics}"

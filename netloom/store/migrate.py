@@ -13,9 +13,9 @@ HEAD = "0001"
 def migrate(store: Store) -> None:
     """Bring the database to ``HEAD``; quick when it is there already (Alembic is not even imported)."""
     with store.engine.connect() as connection:
-        if sa.inspect(connection).has_table("alembic_version"):
-            if connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD:
-                return
+        known = sa.inspect(connection).has_table("alembic_version")
+        if known and connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD:
+            return
     from alembic import command
     from alembic.config import Config
 

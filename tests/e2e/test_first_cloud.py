@@ -48,10 +48,9 @@ class Story:
 
 def test_images_are_listed_by_id_and_name(story):
     for name in ("Ubuntu14.4", "Ubuntu16.04"):
-        story.machine.run("sh", "-c", "echo boots the built-in guest > /tmp/image; true")
-        story.cloud.openstack(
-            f"image create --disk-format qcow2 --container-format bare --property os_admin_user=ubuntu --file /tmp/image {name}"
-        )
+        story.machine.run("sh", "-c", "echo boots the built-in guest > /run/image")
+        formats = "--disk-format qcow2 --container-format bare"
+        story.cloud.openstack(f"image create {formats} --property os_admin_user=ubuntu --file /run/image {name}")
     images = story.cloud.openstack("image list -c ID -c Name")
     assert [sorted(image) for image in images] == [["ID", "Name"]] * 3
     assert {image["Name"] for image in images} == {"cirros", "Ubuntu14.4", "Ubuntu16.04"}
@@ -75,9 +74,7 @@ def test_before_anything_is_made_the_host_has_the_bridges_and_no_instance(story)
 def test_networks_and_subnets_are_made(story):
     openstack = story.cloud.openstack
     story.ids["router"] = openstack("router create router1")["id"]
-    public = openstack(
-        "network create public --external --project admin --provider-network-type flat --provider-physical-network public"
-    )
+    public = openstack("network create public --external --project admin")
     demo = openstack("network create demo-net --share --project services")
     assert (public["router:external"], demo["shared"], demo["mtu"]) == (True, True, 1450)
     story.ids["demo-net"] = demo["id"]

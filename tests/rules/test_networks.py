@@ -175,3 +175,14 @@ def test_removal_of_sharing_that_others_use(cloud: Cloud) -> None:
     cloud.create("port", member("beta"), network_id=net["id"])
     with pytest.raises(Conflict):
         cloud.update("network", net["id"], shared=False)
+
+
+def test_external_networks_get_their_own_type_while_it_has_room(cloud):
+    caller = admin(external_network_type="flat", flat_networks=("public",))
+    made = [cloud.create("network", caller, router__external=True) for _ in range(2)]
+    shown = [
+        (one["provider:network_type"], one["provider:physical_network"], one["provider:segmentation_id"])
+        for one in made
+    ]
+    assert shown == [("flat", "public", None), ("vxlan", None, 1)]
+    assert cloud.create("network", caller)["provider:network_type"] == "vxlan"

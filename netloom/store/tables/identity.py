@@ -22,7 +22,9 @@ USERS = sa.Table(
     sa.Column("default_project_id", KEY),
     sa.Column("email", sa.String(255)),
     sa.Column("description", sa.Text),
-    sa.Column("tokens_since", sa.Float, nullable=False, default=0, doc="Older tokens are void (revoked, new password)."),
+    sa.Column(
+        "tokens_since", sa.Float, nullable=False, default=0, doc="Older tokens are void (revoked, new password)."
+    ),
 )
 ROLES = sa.Table(
     "roles",
