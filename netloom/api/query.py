@@ -43,22 +43,24 @@ def requested_fields(text: str) -> frozenset[str] | None:
 
 
 def page_links(url: str, text: str, query: Query, ids: Sequence[str]) -> list[dict[str, str]]:
-    """Links to the pages around one with these ids, in the order asked for. ``url``: the collection's address."""
+    """Links to the pages around one with these ids, in the order asked for. ``url``: the collection's address.
+
+    Behind the end, where there are none, the links lead from there: back to the last page, or on to the first.
+    """
     assert query.limit is not None
-    if not ids:
-        return []
     full = len(ids) >= query.limit
     links = []
     if query.page_reverse or full:
-        links.append({"rel": "next", "href": _page(url, text, ids[-1], False)})
+        links.append({"rel": "next", "href": _page(url, text, ids[-1:], False)})
     if not query.page_reverse or full:
-        links.append({"rel": "previous", "href": _page(url, text, ids[0], True)})
+        links.append({"rel": "previous", "href": _page(url, text, ids[:1], True)})
     return links
 
 
-def _page(url: str, text: str, marker: str, back: bool) -> str:
+def _page(url: str, text: str, marker: Sequence[str], back: bool) -> str:
     pairs = [(key, value) for key, value in _pairs(text) if key not in ("marker", "page_reverse")]
-    pairs += [("marker", marker), *([("page_reverse", "True")] if back else [])]
+    pairs += [("marker", key) for key in marker]
+    pairs += [("page_reverse", "True")] if back else []
     return f"{url}?{urlencode(pairs)}"
 
 

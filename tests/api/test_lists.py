@@ -108,7 +108,13 @@ def test_pages_forwards_and_back(alice, networks):
     before, links = _page(alice, f"networks?limit=3&page_reverse=True&marker={ids[1]}")
     assert before == ids[:1]
     assert set(links) == {"next"}
-    assert _page(alice, f"networks?limit=3&marker={ids[3]}") == ([], {})
+    nothing, links = _page(alice, f"networks?limit=3&marker={ids[3]}")
+    assert (nothing, set(links)) == ([], {"previous"})
+    back, links = _page(alice, f"/v2.0/networks?{urlsplit(links['previous']).query}")
+    assert (back, set(links)) == (ids[1:], {"next", "previous"})
+    nothing, links = _page(alice, f"networks?limit=3&page_reverse=True&marker={ids[0]}")
+    assert (nothing, set(links)) == ([], {"next"})
+    assert _page(alice, f"/v2.0/networks?{urlsplit(links['next']).query}")[0] == ids[:3]
 
 
 def test_pages_of_a_sorted_list(alice, networks):
