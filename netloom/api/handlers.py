@@ -56,7 +56,7 @@ def list_all(call: Call, family: Family) -> Answer:
     request = call.request
     query = parse_query(resource, request.query, call.context.settings.pagination_max_limit)
     if family.ensure is not None:
-        family.ensure(call.store, call.context)
+        family.ensure(call.store, call.context, query)
     with call.store.read() as tx:
         wanted = call.access.wanted(resource, query.fields)
         found = reading.find(tx, call.context, resource, replace(query, fields=wanted))

@@ -49,21 +49,23 @@ class Family:
     update: Update | None = None
     delete: Delete | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
-    ensure: Callable[[Store, Context], None] | None = None
-    """Makes what must be there before a list."""
+    ensure: Callable[[Store, Context, Query], None] | None = None
+    """Makes what must be there before a list that a query asks for."""
     key: str = "id"
     """The attribute that identifies an object in links from page to page; empty when there are no pages."""
 
 
-def ensure_default_group(store: Store, context: Context) -> None:
-    """A project's default group is there as soon as its groups are looked at."""
-    if not context.project_id:
+def ensure_default_group(store: Store, context: Context, asked: Query) -> None:
+    """A project's default group is there as soon as its groups are looked at, by itself or an administrator."""
+    named = asked.filters.get("project_id") or asked.filters.get("tenant_id")
+    project_id = named[0] if named and context.is_admin else context.project_id
+    if not project_id:
         return
-    query = Query(filters={"project_id": [context.project_id], "name": [security_groups.DEFAULT]}, limit=1)
+    query = Query(filters={"project_id": [project_id], "name": [security_groups.DEFAULT]}, limit=1)
     with store.read() as tx:
         known = select_rows(tx, context, SECURITY_GROUP, query)
     if not known:
-        write(store, lambda tx: security_groups.ensure_default(tx, context, [context.project_id]))
+        write(store, lambda tx: security_groups.ensure_default(tx, context, [project_id]))
 
 
 FAMILIES: tuple[Family, ...] = (

@@ -21,6 +21,7 @@ from netloom.store.tables.network import (
 
 Body = dict[str, Any]
 DEFAULT = "default"
+ETHERTYPES = ("IPv4", "IPv6")
 
 
 class SecurityGroupDefaultAlreadyExists(Conflict):
@@ -74,14 +75,16 @@ def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
 
     Raises:
         SecurityGroupDefaultAlreadyExists: a group is to be named ``default``.
-        OverQuota: too many groups of a project.
+        OverQuota: too many groups of a project, or too many rules with those that they start with.
     """
     for body in bodies:
         _check_name(body["name"])
     projects = [body["project_id"] for body in bodies]
     ensure_default(tx, context, set(projects))
     for project_id in sorted(set(projects)):
-        quotas.check(tx, context, "security_group", project_id, projects.count(project_id))
+        count = projects.count(project_id)
+        quotas.check(tx, context, "security_group", project_id, count)
+        quotas.check(tx, context, "security_group_rule", project_id, count * len(ETHERTYPES))
     return reading.by_ids(tx, context, SECURITY_GROUP, _insert(tx, bodies))
 
 
@@ -136,12 +139,12 @@ def _insert(tx: Tx, bodies: list[Body]) -> list[str]:
     if not bodies:
         return []
     groups = [standard.new_row(tx, SECURITY_GROUP, body) for body in bodies]
-    rules = [_rule(tx, group, "egress", ethertype) for group in groups for ethertype in ("IPv4", "IPv6")]
+    rules = [_rule(tx, group, "egress", ethertype) for group in groups for ethertype in ETHERTYPES]
     rules += [
         _rule(tx, group, "ingress", ethertype, remote_group_id=group["id"])
         for group in groups
         if group["name"] == DEFAULT
-        for ethertype in ("IPv4", "IPv6")
+        for ethertype in ETHERTYPES
     ]
     tx.execute(SECURITY_GROUPS.insert(), groups)
     tx.execute(SECURITY_GROUP_RULES.insert(), rules)

@@ -32,3 +32,9 @@ def test_refusals(alice, admin):
     admin.fails(400, "HTTPBadRequest", "PUT", "quotas/alpha", {"network": 1})
     admin.fails(501, "HTTPNotImplemented", "POST", "quotas", {"quota": {}})
     assert admin.get("quotas")["quotas"] == []
+
+
+def test_a_project_has_its_default_group_before_an_administrator_counts_its_groups(admin):
+    for query in ("project_id=fresh", "tenant_id=other"):
+        assert admin.names(f"security-groups?{query}") == ["default"]
+    assert admin.as_("member", "alpha").get("security-groups?project_id=foreign")["security_groups"] == []
