@@ -57,6 +57,8 @@ class Call:
         Raises:
             Problem: it is none.
         """
+        if b"\\u0000" in self.content:
+            raise Problem(400, "The body must not hold NUL characters")
         try:
             return msgspec.json.decode(self.content)
         except msgspec.DecodeError as error:
@@ -184,6 +186,8 @@ class Service:
 
     def _dispatch(self, call: Call) -> Reply:
         path = call.path.rstrip("/") or "/"
+        if any("\x00" in text for text in (path, *(value for _, value in call.query))):
+            raise Problem(400, "The address must not hold NUL characters")
         matched = False
         for pattern, route in self._routes:
             if (match := pattern.fullmatch(path)) is None:

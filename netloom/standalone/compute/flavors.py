@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.standalone.compute.context import Asked, Compute, Routes, Row
+from netloom.standalone.compute.values import invalid, optional_text, whole
 from netloom.standalone.web import Problem, Reply
 from netloom.store.database import Tx
 from netloom.store.tables.compute import FLAVORS
@@ -124,14 +125,14 @@ def create(compute: Compute, asked: Asked) -> Reply:
     row: Row = {
         "id": str(flavor_id) if flavor_id not in (None, "auto") else str(uuid.uuid4()),
         "name": name.strip(),
-        "ram": _whole(given, "ram", 1),
-        "vcpus": _whole(given, "vcpus", 1),
-        "disk": _whole(given, "disk", 0),
-        "ephemeral": _whole(given, "OS-FLV-EXT-DATA:ephemeral", 0, 0),
-        "swap": _whole(given, "swap", 0, 0),
-        "rxtx_factor": float(given.get("rxtx_factor") or 1.0),
+        "ram": whole(given, "ram", 1),
+        "vcpus": whole(given, "vcpus", 1),
+        "disk": whole(given, "disk", 0),
+        "ephemeral": whole(given, "OS-FLV-EXT-DATA:ephemeral", 0, 0),
+        "swap": whole(given, "swap", 0, 0),
+        "rxtx_factor": _factor(given.get("rxtx_factor")),
         "is_public": given.get("os-flavor-access:is_public", True) in (True, "True", "true"),
-        "description": given.get("description"),
+        "description": optional_text(given, "description", 65535),
         "extra_specs": {},
         "projects": [],
     }
@@ -144,18 +145,17 @@ def create(compute: Compute, asked: Asked) -> Reply:
     return Reply({"flavor": _view(row, asked)})
 
 
-def _whole(given: Row, name: str, least: int, default: int | None = None) -> int:
-    value: Any = given.get(name, default)
-    text = str(value) if value not in ("", None) else str(default)
-    if isinstance(value, bool) or not text.isdecimal() or not least <= int(text) <= 0x7FFFFFFF:
-        raise Problem(400, f"Invalid input for field/attribute {name}. Value: {value}. It must be at least {least}")
-    return int(text)
+def _factor(value: Any) -> float:
+    try:
+        return float(value or 1.0)
+    except (TypeError, ValueError):
+        raise invalid("rxtx_factor", value, "It must be a number") from None
 
 
 def update(compute: Compute, asked: Asked) -> Reply:
     """PUT flavors/ID: the description."""
     asked.require_admin("os-flavor-manage:update")
-    description = asked.call.member("flavor").get("description")
+    description = optional_text(asked.call.member("flavor"), "description", 65535)
     with compute.store.write() as tx:
         row = _existing(tx, asked)
         tx.execute(sa.update(FLAVORS).where(FLAVORS.c.id == row["id"]).values(description=description))
@@ -211,10 +211,13 @@ def list_access(compute: Compute, asked: Asked) -> Reply:
 def change_access(compute: Compute, asked: Asked) -> Reply:
     """POST flavors/ID/action: addTenantAccess, removeTenantAccess."""
     asked.require_admin("os-flavor-access:add_tenant_access")
-    action, given = next(iter(asked.call.json().items()))
-    project = str(given.get("tenant", "")) if isinstance(given, dict) else ""
-    if action not in ("addTenantAccess", "removeTenantAccess") or not project:
+    body = asked.call.json()
+    action = next(iter(body), None) if isinstance(body, dict) else None
+    if action not in ("addTenantAccess", "removeTenantAccess"):
         raise Problem(400, f"There is no such action: {action}")
+    project = optional_text(asked.call.member(action), "tenant")
+    if not project:
+        raise invalid("tenant", project, "It must be a project's id")
     added = [project] if action == "addTenantAccess" else []
     projects = _save(compute, asked, "projects", lambda known: [p for p in known if p != project] + added)
     return _access(asked.call.args["id"], projects)

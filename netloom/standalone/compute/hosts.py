@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from netloom.standalone.compute.context import Asked, Compute, Routes, Row
 from netloom.standalone.compute.placement import alive, usage
+from netloom.standalone.compute.values import optional_text
 from netloom.standalone.web import Problem, Reply
 from netloom.store.database import Tx
 from netloom.store.tables.compute import COMPUTE_HOSTS
@@ -65,7 +66,7 @@ def switch_service(compute: Compute, asked: Asked) -> Reply:
 
 
 def _enable(compute: Compute, asked: Asked, which: sa.ColumnElement[bool], given: Row, enabled: bool) -> Reply:
-    values = {"enabled": enabled, "disabled_reason": None if enabled else given.get("disabled_reason")}
+    values = {"enabled": enabled, "disabled_reason": None if enabled else optional_text(given, "disabled_reason")}
     with compute.store.write() as tx:
         if not tx.execute(sa.update(COMPUTE_HOSTS).where(which).values(values)).rowcount:
             raise Problem(404, "Compute host could not be found.")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from netloom.standalone.compute.context import Asked, Row
 from netloom.standalone.compute.networking import Networking, Refusal
+from netloom.standalone.compute.values import optional_text
 from netloom.standalone.web import Problem
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -71,6 +72,8 @@ def _check_entry(entry: Row) -> None:
             uuid.UUID(str(value)) if value is not None else None
         except ValueError:
             raise Problem(400, f"Bad networks format: network uuid is not in proper format ({value})") from None
+    for name in ("fixed_ip", "tag"):
+        optional_text(entry, name, 60)
     if not entry.get("port") and not entry.get("uuid"):
         raise Problem(400, "Bad network format: missing 'uuid'")
     if entry.get("port") and entry.get("fixed_ip"):

@@ -8,6 +8,7 @@ from netloom.standalone.compute import views
 from netloom.standalone.compute.context import ROOT, Asked, Compute, Routes, Row
 from netloom.standalone.compute.networking import Refusal
 from netloom.standalone.compute.servers import existing
+from netloom.standalone.compute.values import optional_text, whole
 from netloom.standalone.image.directory import may_see, visible_image
 from netloom.standalone.web import Problem, Reply
 from netloom.store.tables.images import IMAGES
@@ -113,14 +114,14 @@ def create_rule(compute: Compute, asked: Asked) -> Reply:
     """POST os-security-group-rules: ports as numbers or texts, -1 for none."""
     asked.require_below(LAST)
     given = asked.call.member("security_group_rule")
-    cidr, remote = given.get("cidr"), given.get("group_id")
+    cidr, remote = optional_text(given, "cidr"), optional_text(given, "group_id")
     rule: Row = {
         "security_group_id": given.get("parent_group_id"),
         "direction": "ingress",
         "ethertype": "IPv6" if cidr and ":" in cidr else "IPv4",
         "protocol": str(given["ip_protocol"]).lower() if given.get("ip_protocol") else None,
-        "port_range_min": _port(given.get("from_port")),
-        "port_range_max": _port(given.get("to_port")),
+        "port_range_min": _port(given, "from_port"),
+        "port_range_max": _port(given, "to_port"),
         "remote_group_id": remote,
         "remote_ip_prefix": None if remote else cidr,
     }
@@ -131,12 +132,9 @@ def create_rule(compute: Compute, asked: Asked) -> Reply:
     return Reply({"security_group_rule": _rule(made, names)})
 
 
-def _port(value: Any) -> int | None:
-    if value is None:
-        return None
-    if not str(value).lstrip("-").isdecimal():
-        raise Problem(400, f"Invalid input for field/attribute port. Value: {value}. It must be a number")
-    return int(value) if int(value) >= 0 else None
+def _port(given: Row, name: str) -> int | None:
+    number = whole(given, name, -1, -1)
+    return number if number >= 0 else None
 
 
 def delete_rule(compute: Compute, asked: Asked) -> Reply:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from netloom.standalone.compute.context import Asked, Compute, Routes, Row
+from netloom.standalone.compute.values import whole
 from netloom.standalone.web import Problem, Reply
 from netloom.store.database import Tx
 from netloom.store.tables.compute import COMPUTE_QUOTAS, KEYPAIRS, SERVERS
@@ -110,13 +111,13 @@ def update(compute: Compute, asked: Asked) -> Reply:
     asked.require_admin("os-quota-sets:update")
     project_id, given = asked.call.args["project"], asked.call.member("quota_set")
     wanted = {name: value for name, value in given.items() if name not in ("force", "tenant_id", "user_id")}
-    for name, value in wanted.items():
-        if name not in DEFAULTS or not str(value).lstrip("-").isdecimal() or int(value) < -1:
-            raise Problem(400, f"Invalid input for field/attribute {name}. Value: {value}. It must be -1 or more")
+    if unknown := wanted.keys() - DEFAULTS:
+        raise Problem(400, f"There is no such quota: {', '.join(sorted(unknown))}")
+    limits = {name: whole(wanted, name, -1) for name in wanted}
     with compute.store.write() as tx:
         table = COMPUTE_QUOTAS.c
         tx.execute(sa.delete(COMPUTE_QUOTAS).where(table.project_id == project_id, table.resource.in_(wanted)))
-        rows = [{"project_id": project_id, "resource": name, "limit": int(value)} for name, value in wanted.items()]
+        rows = [{"project_id": project_id, "resource": name, "limit": limit} for name, limit in limits.items()]
         if rows:
             tx.execute(sa.insert(COMPUTE_QUOTAS), rows)
         return Reply({"quota_set": _shown(limits_of(tx, project_id), asked)})

@@ -12,6 +12,7 @@ from netloom.standalone.compute.context import Asked, Compute, Routes, Row
 from netloom.standalone.compute.creation import create, moment, note_action
 from netloom.standalone.compute.networking import Refusal
 from netloom.standalone.compute.placement import alive
+from netloom.standalone.compute.values import optional_text
 from netloom.standalone.web import Problem, Reply
 from netloom.store.database import Tx
 from netloom.store.tables.compute import COMPUTE_HOSTS, SERVER_ACTIONS, SERVER_NICS, SERVERS
@@ -213,7 +214,7 @@ def update(compute: Compute, asked: Asked) -> Reply:
     if "name" in given:
         values["name"] = wishes.checked_name(given["name"])
     if "description" in given and asked.minor >= 19:
-        values["description"] = given["description"]
+        values["description"] = optional_text(given, "description")
     if "hostname" in given and asked.minor >= 90:
         values["hostname"] = wishes.hostname_of(str(given["hostname"]), asked.call.args["id"])
     with compute.store.write() as tx:

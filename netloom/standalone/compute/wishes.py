@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.standalone.compute.context import Asked, Row
+from netloom.standalone.compute.values import invalid, optional_text, whole
 from netloom.standalone.web import Problem
 
 NO_VOLUMES = "Block Device Mapping is Invalid: there are no volumes in this cloud; boot from an image."
@@ -51,7 +52,7 @@ def parse(asked: Asked) -> Wish:
     wish = Wish(
         name=_name(given.get("name")),
         hostname=hints if isinstance(hints, str) and hints else None,
-        description=given.get("description") if asked.minor >= 19 else None,
+        description=optional_text(given, "description") if asked.minor >= 19 else None,
         image_id=_image(given),
         flavor_id=_text(given, "flavorRef").rstrip("/").rpartition("/")[2],
         networks=_networks(given, asked),
@@ -59,7 +60,7 @@ def parse(asked: Asked) -> Wish:
         key_name=_text(given, "key_name", "") or None,
         user_data=_user_data(given.get("user_data")),
         metadata=metadata_of(given.get("metadata") or {}),
-        tags=tuple(given.get("tags") or ()) if asked.minor >= 52 else (),
+        tags=_tags(given.get("tags")) if asked.minor >= 52 else (),
         zone=zone,
         host=host,
         least=least,
@@ -75,11 +76,6 @@ def parse(asked: Asked) -> Wish:
             " one by one with different ports.",
         )
     return wish
-
-
-def invalid(name: str, value: Any, reason: str) -> Problem:
-    """The error for a member of the wrong form."""
-    return Problem(400, f"Invalid input for field/attribute {name}. Value: {value}. {reason}")
 
 
 def _name(value: Any) -> str:
@@ -174,17 +170,18 @@ def _zone(given: Row, asked: Asked) -> tuple[str, str]:
 
 
 def _counts(given: Row) -> tuple[int, int]:
-    counts = []
-    for name in ("min_count", "max_count"):
-        value = given.get(name)
-        if value is not None and (isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1):
-            raise invalid(name, value, "It must be a number from 1")
-        counts.append(int(value) if value is not None else None)
-    least = counts[0] or 1
-    most = counts[1] or least
+    least = whole(given, "min_count", 1, 1)
+    most = whole(given, "max_count", 1, least)
     if least > most:
         raise Problem(400, "min_count must be <= max_count")
     return least, most
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    tags = value or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and len(tag) <= 60 for tag in tags):
+        raise invalid("tags", value, "It must be a list of texts of at most 60 characters")
+    return tuple(tags)
 
 
 def _disk_config(value: Any) -> str:
