@@ -58,7 +58,8 @@ REQUESTS = {
 }  # fmt: skip
 IMAGE = {
     "name": "i", "id": NOWHERE, "disk_format": "raw", "container_format": "bare", "visibility": "private",
-    "min_disk": 0, "min_ram": 0, "protected": False, "tags": ["a"], "os_hidden": False, "owner": "o", "anything": "else",
+    "min_disk": 0, "min_ram": 0, "protected": False, "tags": ["a"], "os_hidden": False,
+    "owner": "o", "anything": "else",
 }  # fmt: skip
 PATCH = [{"op": "replace", "path": "/name", "value": "n"}]
 STANDS_FOR_OLD = ("os-security", "os-floating", "action?address")
