@@ -26,6 +26,7 @@ from netloom.store.tables.network import (
 )
 
 Body = dict[str, Any]
+EXTERNAL = "access_as_external"
 SHARED: Mapping[str, Resource] = {resource.name: resource for resource in RESOURCES if resource.name in SHAREABLE}
 
 
@@ -81,9 +82,14 @@ def update(tx: Tx, context: Context, current: Body, changes: Body) -> Body:
 
 
 def delete(tx: Tx, _context: Context, current: Body) -> None:
-    """Take access back. Raises RbacPolicyInUse when the target relies on it."""
+    """Take access back. Raises RbacPolicyInUse when somebody relies on it."""
     _check_unused(tx, current)
     tx.execute(RBAC_POLICIES.delete().where(RBAC_POLICIES.c.id == current["id"]))
+    if current["action"] == EXTERNAL:
+        # A network is external for as long as somebody is granted external access to it.
+        key, grants = current["object_id"], RBAC_POLICIES.c
+        left = sa.exists().where(grants.object_id == key, grants.action == EXTERNAL)
+        tx.execute(NETWORKS.update().where(NETWORKS.c.id == key, ~left).values(router_external=False))
     _shown(tx, current)
 
 
@@ -110,7 +116,7 @@ def _insert(tx: Tx, row: Body) -> None:
         tx.execute(RBAC_POLICIES.insert(), row)
     except sa.exc.IntegrityError:
         raise DuplicateRbacPolicy() from None
-    if row["action"] == "access_as_external":
+    if row["action"] == EXTERNAL:
         # A grant of external access is what makes a network an external one.
         network = NETWORKS.c.id == row["object_id"]
         tx.execute(
@@ -126,7 +132,10 @@ def _shown(tx: Tx, row: Mapping[str, Any]) -> None:
 
 
 def _check_unused(tx: Tx, policy: Mapping[str, Any], instead: str | None = None) -> None:
-    """No project may lose what it uses; ``instead`` is the target that the policy will have."""
+    """No project may lose what it uses; ``instead`` is the target that the policy will have.
+
+    The owner of an object needs no grant; but without any grant of external access a network serves nobody.
+    """
     same = RBAC_POLICIES.c
     others = tx.execute(
         sa.select(same.target_tenant).where(
@@ -136,21 +145,30 @@ def _check_unused(tx: Tx, policy: Mapping[str, Any], instead: str | None = None)
     covered = {*others, instead}
     if "*" in covered:
         return
+    if policy["action"] == EXTERNAL and policy["target_tenant"] == "*":
+        _check_not_default(tx, policy["object_id"])
     table = table_of(SHARED[policy["object_type"]])
     owner = sa.select(table.c.project_id).where(table.c.id == policy["object_id"]).scalar_subquery()
     users = _users(policy["object_type"], policy["object_id"], policy["action"]).subquery()
     project = users.c.project_id
-    found = tx.execute(sa.select(project).distinct().where(project != owner, project != "")).scalars()
-    relying = set(found) - covered
-    if policy["target_tenant"] != "*":
+    last = policy["action"] == EXTERNAL and covered == {None}
+    others_use = sa.true() if last else project != owner
+    relying = set(tx.execute(sa.select(project).distinct().where(others_use, project != "")).scalars()) - covered
+    if policy["target_tenant"] != "*" and not last:
         relying &= {policy["target_tenant"]}
     if relying:
         raise RbacPolicyInUse(object_id=policy["object_id"], details=f"projects {sorted(relying)} use it")
 
 
+def _check_not_default(tx: Tx, network_id: str) -> None:
+    """Everybody may use the default external network."""
+    if tx.row(sa.select(NETWORKS.c.id).where(NETWORKS.c.id == network_id, NETWORKS.c.is_default.is_(True))):
+        raise RbacPolicyInUse(object_id=network_id, details="the network is the default external network")
+
+
 def _users(kind: str, object_id: str, action: str) -> sa.SelectBase:
     """The projects of what uses an object by virtue of a grant."""
-    if action == "access_as_external":
+    if action == EXTERNAL:
         routers = sa.select(ROUTERS.c.project_id).where(ROUTERS.c.gateway_network_id == object_id)
         return routers.union(sa.select(FLOATINGIPS.c.project_id).where(FLOATINGIPS.c.floating_network_id == object_id))
     if kind == "network":

@@ -55,6 +55,34 @@ def test_external_access_makes_a_network_external(store):
     assert seen_by(store, member(OTHER), NETWORK, key)["router:external"]
 
 
+def test_without_external_access_a_network_is_external_no_longer(store):
+    key = network(store)
+    first, last = (make(store, "network", key, target, action="access_as_external") for target in (OTHER, "*"))
+    delete(store, first)
+    assert seen_by(store, member(), NETWORK, key)["router:external"]
+    delete(store, last)
+    assert not seen_by(store, member(), NETWORK, key)["router:external"]
+
+
+def test_last_external_access_stays_while_the_owner_uses_the_network(store):
+    key = network(store)
+    first, last = (make(store, "network", key, target, action="access_as_external") for target in (OTHER, THIRD))
+    with store.write() as tx:
+        cloud.router(tx, project_id=DEMO, gateway_network_id=key)
+    delete(store, first)
+    with pytest.raises(rbac_policies.RbacPolicyInUse):
+        delete(store, last)
+
+
+def test_default_external_network_is_for_everybody(store):
+    key = network(store, is_default=True)
+    policy = make(store, "network", key, "*", action="access_as_external")
+    with pytest.raises(rbac_policies.RbacPolicyInUse):
+        delete(store, policy)
+    with pytest.raises(rbac_policies.RbacPolicyInUse), store.write() as tx:
+        rbac_policies.update(tx, admin(), policy, {"target_tenant": OTHER})
+
+
 @pytest.mark.parametrize(
     ("kind", "action", "target", "error"),
     [
