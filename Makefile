@@ -2,6 +2,7 @@
 #   make up      a whole cloud network on this machine (root)
 #   make down    stop it and leave nothing behind (root)
 #   make test    all checks and tests (root: they use real switches and namespaces)
+#   make bench   measure how fast it is (root)
 #   make lock    renew requirements.lock from pyproject.toml
 
 PYTHON ?= python3
@@ -51,7 +52,7 @@ $(VENV)/developed: pyproject.toml requirements.lock | $(VENV)/bin/pip
 	@$(BIN)/pip install --quiet --constraint requirements.lock --editable .[dev]
 	@touch $@ $(VENV)/installed
 
-clients: $(CLIENTS)/modern/installed
+clients: $(CLIENTS)/modern/installed $(CLIENTS)/tempest/installed
 
 # The unmodified clients that the tests run, each in an environment of its own.
 $(CLIENTS)/%/installed: tests/clients/%.txt
@@ -59,6 +60,9 @@ $(CLIENTS)/%/installed: tests/clients/%.txt
 	@$(PYTHON) -m venv $(CLIENTS)/$*
 	@$(CLIENTS)/$*/bin/pip install --quiet --requirement $<
 	@touch $@
+
+bench: test-packages $(VENV)/developed
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench $(OPTIONS)
 
 lock: $(VENV)/bin/pip
 	@tools/lock

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -24,15 +25,16 @@ def _postgres_program(name: str) -> str:
     return found
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[sa.URL]:
+@contextmanager
+def postgresql_server(directory: Path | None = None, fsync: bool = False) -> Iterator[sa.URL]:
     """A throw-away PostgreSQL server, on a socket of its own; the URL of its maintenance database."""
-    folder = Path(mkdtemp(prefix="netloom-postgres-"))
+    folder = Path(mkdtemp(prefix="netloom-postgres-", dir=directory))
     # PostgreSQL refuses to run as root.
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(folder, "postgres", "postgres")
-    data, options = folder / "data", f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+    data = folder / "data"
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync={'on' if fsync else 'off'}"
     control = [*as_user, _postgres_program("pg_ctl"), "-D", str(data), "-w", "-s"]
 
     def run(*command: str) -> None:
@@ -47,6 +49,13 @@ def postgresql() -> Iterator[sa.URL]:
             run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[sa.URL]:
+    """A throw-away PostgreSQL server."""
+    with postgresql_server() as url:
+        yield url
 
 
 @pytest.fixture

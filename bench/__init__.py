@@ -1,0 +1,1 @@
+"""How fast it is: each measurement starts what it needs, measures, and leaves nothing behind."""
