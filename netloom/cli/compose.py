@@ -37,8 +37,10 @@ def compose(settings: ServerSettings) -> Composition:
     store = Store(settings.database)
     migrate(store)
     standalone = cloud.Cloud(store, settings) if settings.standalone else None
-    authenticate: Authenticator
-    if settings.keystone is not None:
+    authenticate: Authenticator | None
+    if settings.noauth:
+        authenticate = None
+    elif settings.keystone is not None:
         authenticate = KeystoneAuthenticator(settings.keystone)
     elif standalone is not None:
         authenticate = standalone.authenticate

@@ -118,7 +118,7 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
         firewall_driver=conf.securitygroup.firewall_driver,
         report_interval=conf.agent.report_interval,
         audit_interval=conf.netloom.audit_interval,
-        availability_zone=conf.availability_zone,
+        availability_zone=conf.agent.availability_zone or conf.availability_zone,
         nova_metadata_url=f"{conf.nova_metadata_protocol}://{conf.nova_metadata_host}:{conf.nova_metadata_port}",
         metadata_secret=conf.metadata_proxy_shared_secret,
         enable_metadata_proxy=conf.enable_metadata_proxy,

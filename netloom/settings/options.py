@@ -115,7 +115,7 @@ AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.ListOpt("tunnel_types", default=[], help="Tunnels of this host: vxlan, gre, geneve."),
         cfg.BoolOpt("l2_population", default=False, help="Forwarding entries from the server instead of learning."),
         cfg.FloatOpt("report_interval", default=10.0, help="Seconds between heartbeats."),
-        cfg.StrOpt("availability_zone", default="nova", help="Zone of this host's agents."),
+        cfg.StrOpt("availability_zone", help="Zone of this host's agents; default: that of [DEFAULT]."),
     ],
     "ovs": [
         cfg.ListOpt("bridge_mappings", default=[], help="PHYSICAL_NETWORK:BRIDGE."),

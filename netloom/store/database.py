@@ -4,6 +4,7 @@ One transaction per request. A write ends with the rows of the change log that i
 transaction, so that nothing which was committed can be missed; listeners are woken after the commit.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ class Store:
         }
         if url.startswith("sqlite"):
             options["connect_args"] = {"check_same_thread": False, "timeout": 60}
+            _make_private(sa.make_url(url).database)
         self.engine = sa.create_engine(url, **options)
         self._listeners: list[Callable[[], None]] = []
         self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
@@ -120,6 +122,12 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _make_private(path: str | None) -> None:
+    """Make the database's file for its owner alone, before SQLite does; its other files take after it."""
+    if path:
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

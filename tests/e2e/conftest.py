@@ -23,7 +23,7 @@ def leftovers(cloud: Cloud) -> list[str]:
     machine = cloud.machine
     namespaces = machine.run("ip", "netns", "list").stdout.split()
     links = [line.split(":")[1].strip() for line in machine.run("ip", "-o", "link").stdout.splitlines()]
-    processes = machine.run("ps", "-eo", "pid=,args=").stdout.splitlines()
+    processes = machine.run("ps", "--ppid", "1", "-o", "args=", check=False).stdout.splitlines()
     ours = [
         line for line in processes if any(word in line for word in ("netloom", "dnsmasq", "haproxy", "ovs", "radvd"))
     ]

@@ -21,7 +21,7 @@ def console_output(compute: Compute, asked: Asked, argument: Any) -> Reply:
         row = existing(tx, asked)
     if row["vm_state"] == "building" or not row["host"]:
         raise Problem(409, f"Instance {row['id']} is not ready")
-    said = _tail(compute.state_dir / "instances" / row["id"] / "console.log")
+    said = _tail(compute.state_dir / "host" / "instances" / row["id"] / "console.log")
     if said is None:
         raise Problem(404, f"Unable to get console log of instance {row['id']}: it is on host {row['host']}.")
     if length is not None and int(length) >= 0:

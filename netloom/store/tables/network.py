@@ -76,7 +76,7 @@ IP_ALLOCATIONS = sa.Table(
     sa.Column(
         "distance",
         sa.BigInteger,
-        doc="Distance from the subnet's first address when below 2**62, else null: free ranges are found in SQL.",
+        doc="From the subnet's first address, or negative from behind its last; null far from both (rules.subnet_values).",
     ),
     sa.Index("ix_ip_allocations_distance", "subnet_id", "distance"),
 )
