@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, Conflict, InvalidInput
 from netloom.model.subnets import SUBNET
 from netloom.rules.query import missing
-from netloom.rules.subnet_values import FARTHEST
+from netloom.rules.subnet_values import FARTHEST, Network, distance
 from netloom.store.allocation import Attempt, Space, insert_new, take
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -249,36 +249,35 @@ def _insert_named(tx: Tx, rows: list[dict[str, Any]]) -> None:
 
 
 def _space(subnet: SubnetRow) -> Space:
-    base = _base(subnet)
-    pools = subnet["allocation_pools"] or ()
-    ends = [(_number(pool["start"]) - base, _number(pool["end"]) - base) for pool in pools]
+    ranges = [_range(ipaddress.ip_network(subnet["cidr"]), pool) for pool in subnet["allocation_pools"] or ()]
     return Space(
         key=subnet["id"],
         column=IP_ALLOCATIONS.c.distance,
         where=IP_ALLOCATIONS.c.subnet_id == subnet["id"],
-        ranges=tuple((first, min(last, FARTHEST - 1)) for first, last in ends if first < FARTHEST),
+        ranges=tuple(found for found in ranges if found is not None),
     )
 
 
+def _range(network: Network, pool: Mapping[str, str]) -> tuple[int, int] | None:
+    """The distances that a pool gives out: to its end, or as far as they go from the end that it begins at."""
+    start, end = ipaddress.ip_address(pool["start"]), ipaddress.ip_address(pool["end"])
+    if (first := distance(network, start)) is None:
+        return None
+    last = first + int(end) - int(start)
+    return first, (min(last, FARTHEST - 1) if first >= 0 else last)
+
+
 def _row(port_id: str, position: int, subnet: SubnetRow, address: str) -> dict[str, Any]:
-    distance = _number(address) - _base(subnet)
     return {
         "subnet_id": subnet["id"],
         "ip_address": address,
         "port_id": port_id,
         "network_id": subnet["network_id"],
         "position": position,
-        "distance": distance if distance < FARTHEST else None,
+        "distance": distance(ipaddress.ip_network(subnet["cidr"]), ipaddress.ip_address(address)),
     }
 
 
-def _number(address: str) -> int:
-    return int(ipaddress.ip_address(address))
-
-
-def _base(subnet: SubnetRow) -> int:
-    return int(ipaddress.ip_network(subnet["cidr"]).network_address)
-
-
-def _address(subnet: SubnetRow, distance: int) -> str:
-    return str(ipaddress.ip_network(subnet["cidr"])[distance])
+def _address(subnet: SubnetRow, number: int) -> str:
+    """The address at a distance."""
+    return str(ipaddress.ip_network(subnet["cidr"])[number])

@@ -13,7 +13,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Range = tuple[Address, Address]
 Pools = list[dict[str, str]]
 FARTHEST = 2**62
-"""Addresses this far from their subnet's first are never given out unasked (see ``ip_allocations.distance``)."""
+"""Addresses this far from both ends of their subnet are never given out unasked."""
 
 
 class InvalidAllocationPool(BadRequest):
@@ -109,6 +109,19 @@ def default_pools(network: Network, gateway: str | None) -> Pools:
     return [{"start": str(start), "end": str(end)} for start, end in below + above]
 
 
+def distance(network: Network, address: Address) -> int | None:
+    """How far an address is from its network's first one, as ``ip_allocations`` has it.
+
+    Where that is no number for a database: how far it is before the address behind the last one, negative.
+    None when it is far from both ends.
+    """
+    offset = int(address) - int(network.network_address)
+    if offset < FARTHEST:
+        return offset
+    behind = network.num_addresses - offset
+    return -behind if behind <= FARTHEST else None
+
+
 def check_pools(network: Network, pools: Sequence[Mapping[str, str]]) -> None:
     """Refuse pools that are no ranges of host addresses, or that overlap."""
     first, last = hosts(network)
@@ -120,8 +133,8 @@ def check_pools(network: Network, pools: Sequence[Mapping[str, str]]) -> None:
             raise InvalidAllocationPool(pool=text)
         if int(start) < int(first) or int(end) > int(last):
             raise OutOfBoundsAllocationPool(pool=text, subnet_cidr=network)
-        if int(start) - int(network.network_address) >= FARTHEST:
-            raise InvalidInput(error_message=f"The allocation pool {text} must begin in the first 2**62 addresses")
+        if distance(network, start) is None:
+            raise InvalidInput(error_message=f"The pool {text} must begin in the first or last 2**62 addresses")
         ranges.append((int(start), int(end), text))
     ranges.sort()
     for lower, upper in pairwise(ranges):

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from netloom.model.errors import BadRequest, Conflict, InvalidInput, NotFound
-from netloom.rules import subnet_values, subnetpools, subnets
+from netloom.rules import addresses, subnet_values, subnetpools, subnets
 from tests.rules.cloud import Cloud, View, admin, member
 
 
@@ -69,7 +69,7 @@ def test_what_is_left_open_is_filled_in(
         ("10.0.0.0/24", {"ipv6_ra_mode": "slaac"}, InvalidInput),
         ("2001:db8::/64", {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "dhcpv6-stateful"}, InvalidInput),
         ("2001:db8::/65", {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}, InvalidInput),
-        ("2001:db8::/64", {"allocation_pools": [{"start": "2001:db8::f000:0:0:0", "end": "2001:db8::f000:0:0:9"}]},
+        ("2001:db8::/64", {"allocation_pools": [{"start": "2001:db8::8000:0:0:0", "end": "2001:db8::8000:0:0:9"}]},
          InvalidInput),
         ("2001:db8::/64", {"ipv6_address_mode": "slaac", "enable_dhcp": False}, InvalidInput),
         ("10.0.0.0/24", {"service_types": ["nonsense"]}, subnets.InvalidSubnetServiceType),
@@ -214,3 +214,24 @@ def test_prefixes_of_a_pool(cloud: Cloud) -> None:
         }
     with pytest.raises(BadRequest), cloud.store.write() as tx:
         subnetpools.remove_prefixes(tx, cloud.member, grown, {"prefixes": ["10.0.0.0/26"]})
+
+
+def test_a_pool_at_the_end_of_a_large_subnet(cloud: Cloud) -> None:
+    net = cloud.create("network")["id"]
+    pool = {"start": "2001:db8::ffff:ffff:ffff:fffd", "end": "2001:db8::ffff:ffff:ffff:ffff"}
+    cloud.create("subnet", network_id=net, ip_version=6, cidr="2001:db8::/64", allocation_pools=[pool])
+    chosen = {"ip_address": "2001:db8::ffff:ffff:ffff:fffe"}
+    cloud.create("port", network_id=net, fixed_ips=[chosen])
+    made = cloud.create_many("port", [{"network_id": net}] * 2)
+    assert [port["fixed_ips"][0]["ip_address"][-4:] for port in made] == ["fffd", "ffff"]
+    with pytest.raises(addresses.IpAddressGenerationFailure):
+        cloud.create("port", network_id=net)
+
+
+def test_any_service_may_have_subnets_of_its_own(cloud: Cloud) -> None:
+    net = cloud.create("network")["id"]
+    for number, service in enumerate(("baremetal:none", "backup:agent")):
+        cidr = f"10.0.{number}.0/24"
+        cloud.create("subnet", network_id=net, ip_version=4, cidr=cidr, service_types=[service, "network:distributed"])
+    port = cloud.create("port", network_id=net, device_owner="backup:agent")
+    assert [place["ip_address"] for place in port["fixed_ips"]] == ["10.0.1.2"]
