@@ -55,10 +55,13 @@ def create(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:
-    """Lead a floating IP to another port, or nowhere (``port_id`` null); without ``port_id`` it stays as it is.
+    """Lead a floating IP to another port, or nowhere (``port_id`` null).
 
+    Without ``port_id`` it leads where it did; but no changes at all have meant nowhere since before floating IPs
+    had anything else to change, and clients rely on it.
     Raises: BadRequest (an address without a port), FloatingIPPortAlreadyAssociated, as ``associations.resolve``.
     """
+    changes = changes or {"port_id": None}
     standard.update_row(
         tx, FLOATINGIP, current, {k: v for k, v in changes.items() if k not in ("port_id", "fixed_ip_address")}
     )

@@ -81,6 +81,8 @@ def test_created_for_a_port(world, routed):
     )  # fmt: skip
     second = world.port(routed["network"])
     assert world.update_floating(made["id"], port_id=second["id"])["port_id"] == second["id"]
+    assert world.update_floating(made["id"])["port_id"] is None
+    assert world.changes() >= {("router", routed["router"])}
 
 
 def test_wanted_addresses(world, routed):
