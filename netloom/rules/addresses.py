@@ -193,9 +193,14 @@ def _eligible(subnets: Sequence[SubnetRow], owner: str) -> list[SubnetRow]:
     found: list[SubnetRow] = []
     for version in (4, 6):
         family = [subnet for subnet in subnets if subnet["ip_version"] == version]
-        named = [subnet for subnet in family if owner and owner in (subnet["service_types"] or ())]
+        named = [subnet for subnet in family if any(_serves(kind, owner) for kind in subnet["service_types"] or ())]
         found += named or [subnet for subnet in family if not subnet["service_types"]]
     return found
+
+
+def _serves(service_type: str, owner: str) -> bool:
+    """Whether a service type is an owner's: the same, or ``service:`` for all owners of that service."""
+    return owner.startswith(service_type) if service_type.endswith(":") else owner == service_type
 
 
 def _from_pools(subnet: SubnetRow) -> bool:

@@ -255,9 +255,10 @@ def _check_neighbours(row: Body, network: Network, others: Sequence[Mapping[str,
 
 
 def _check_service_types(types: Sequence[str]) -> None:
-    """Any service may own ports: only the form can be checked, ``service:what``."""
+    """Any service may own ports: only the form can be checked, ``service:what``, or ``service:`` for all of its."""
     for service_type in types:
-        if not all(service_type.partition(":")):
+        service, colon, _ = service_type.partition(":")
+        if not service or not colon:
             raise InvalidSubnetServiceType(service_type=service_type)
 
 

@@ -230,8 +230,9 @@ def test_a_pool_at_the_end_of_a_large_subnet(cloud: Cloud) -> None:
 
 def test_any_service_may_have_subnets_of_its_own(cloud: Cloud) -> None:
     net = cloud.create("network")["id"]
-    for number, service in enumerate(("baremetal:none", "backup:agent")):
+    for number, service in enumerate(("baremetal:", "backup:agent")):
         cidr = f"10.0.{number}.0/24"
         cloud.create("subnet", network_id=net, ip_version=4, cidr=cidr, service_types=[service, "network:distributed"])
-    port = cloud.create("port", network_id=net, device_owner="backup:agent")
-    assert [place["ip_address"] for place in port["fixed_ips"]] == ["10.0.1.2"]
+    for owner, address in (("backup:agent", "10.0.1.2"), ("baremetal:none", "10.0.0.2")):
+        port = cloud.create("port", network_id=net, device_owner=owner)
+        assert [place["ip_address"] for place in port["fixed_ips"]] == [address]
