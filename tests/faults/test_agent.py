@@ -1,0 +1,61 @@
+"""The agent dies, or is cut off, and nothing else is."""
+
+import shutil
+
+import pytest
+
+from tests.faults.town import Town
+from tests.sandbox import eventually
+
+BURST = 8
+OTHER_SERVER = "[DEFAULT]\nbind_port = 9797\n[netloom]\nrun_path = /run/other\n"
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+def test_a_restart_under_traffic_loses_nothing_and_changes_nothing(town: Town, signal: str) -> None:
+    with town.traffic() as traffic, town.unchanged():
+        town.restart_agent(signal)
+    assert traffic.losses == {}
+
+
+def taps(town: Town) -> int:
+    return sum(path.name.startswith("tap") for path in town.place("/sys/class/net").iterdir())
+
+
+def ports_of_the_switch(town: Town) -> int:
+    return town.machine.run("ovs-vsctl", "list-ports", "br-int").stdout.count("tap")
+
+
+def test_killed_in_the_middle_of_a_burst_it_converges(town: Town) -> None:
+    before = town.look()
+    first_taps, first_ports = taps(town), ports_of_the_switch(town)
+    records = town.place("/var/lib/netloom/host/instances")
+    first_records = len(list(records.iterdir()))
+    moments = (
+        lambda: len(list(records.iterdir())) > first_records,
+        lambda: taps(town) > first_taps,
+        lambda: taps(town) > first_taps + 5,
+        lambda: ports_of_the_switch(town) > first_ports,
+    )
+    town.api.boot("burst", town.network, BURST)
+    for moment in moments:
+        eventually(moment, what="the moment to kill the agent")
+        town.kill(town.pid("agent"))
+        town.start("agent")
+    servers = town.ready("burst", BURST)
+    ports = town.api.all("ports", f"network_id={town.network}&fields=id&fields=status&fields=device_id")
+    assert {port["status"] for port in ports} == {"ACTIVE"}
+    assert taps(town) == first_taps + BURST
+    address = {server["id"]: server["addresses"]["town"] for server in servers}
+    assert all(town.runs(town.instance(server)) for server in address)
+    town.at_rest()
+    with town.unchanged():
+        town.restart_agent("TERM")
+    for server in servers:
+        town.api.call("DELETE", f"{town.api.compute}/servers/{server['id']}")
+    eventually(lambda: taps(town) < first_taps + BURST, what="the first instance to go")
+    town.restart_agent("KILL")
+    eventually(lambda: town.api.servers("burst") == [], 40, "all instances deleted")
+    town.becomes(before, "switch", "files", "flows")
+    flows = {topic: [line for line in lines] for topic, lines in town.look().items() if topic.startswith("flows")}
+    assert {topic: len(lines) for topic, lines in flows.items()} == {topic: len(before[topic]) for topic in flows}
