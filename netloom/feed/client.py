@@ -109,7 +109,8 @@ class Stream:
         self._interval = heartbeat_interval
         self._connection: ClientConnection | None = None
         self._stopped = threading.Event()
-        self._reported: dict[str, Status] = {}
+        self._reported: tuple[ClientConnection | None, Mapping[str, Status]] = (None, {})
+        """What was told last, and over which connection."""
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     @property
@@ -133,16 +134,18 @@ class Stream:
         connection = self._connection
         if connection is None:
             return
-        news = [status for name, status in sorted(statuses.items()) if self._reported.get(name) != status]
-        gone = sorted(self._reported.keys() - statuses.keys())
-        if not news and not gone:
+        first = self._reported[0] is not connection
+        reported = {} if first else self._reported[1]
+        news = [status for name, status in sorted(statuses.items()) if reported.get(name) != status]
+        gone = sorted(reported.keys() - statuses.keys())
+        if not news and not gone and not first:
             return
         try:
-            connection.send(encode(Report(news, gone)))
+            connection.send(encode(Report(news, gone, complete=first)))
         except (OSError, WebSocketException) as error:
             LOG.info("a report could not be sent; all is told again after the next connection", error=str(error))
             return
-        self._reported = dict(statuses)
+        self._reported = connection, dict(statuses)
 
     def _run(self) -> None:
         delay, turn = FIRST_RETRY, 0
@@ -162,7 +165,6 @@ class Stream:
         headers = {"Authorization": f"Netloom {self._host}:{self._key}"}
         with connect(server + PATH, additional_headers=headers, max_size=None, open_timeout=5) as connection:
             connection.send(encode(Hello(VERSION, self._roles(), dict(self._mirror.snapshot()[1]))))
-            self._reported = {}
             self._connection = connection
             LOG.info("connected", server=server)
             for frame in connection:

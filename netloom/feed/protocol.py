@@ -51,6 +51,9 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     statuses: list[Status]
     gone: list[str] = []
     """Fragments that are no longer held, and of which nothing is left on the host."""
+    complete: bool = False
+    """Whether all that the host holds is in ``statuses``: any other fragment is gone, too. So nothing is missed
+    that went while there was no connection, or just before the agent died."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):

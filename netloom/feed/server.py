@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import WebSocketRoute
@@ -40,6 +41,7 @@ from netloom.feed.render import render
 from netloom.feed.render import version as version_of
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store, Tx
+from netloom.store.tables.feed import APPLIED
 
 LOG = structlog.get_logger()
 POLL = 1.0
@@ -198,12 +200,20 @@ class Feed:
 
     async def _receive(self, session: Session, frame: bytes) -> None:
         match decode_agent(frame):
-            case Report(statuses, gone):
-                await run_in_threadpool(self._tell, self._listeners.report, session.host, statuses, gone)
+            case Report() as report:
+                await run_in_threadpool(self._note, session.host, report)
             case Heartbeat(roles):
                 await run_in_threadpool(self._tell, self._listeners.present, session.host, roles, False)
             case Hello():
                 raise WebSocketDisconnect(4400, "a second hello")
+
+    def _note(self, host: str, report: Report) -> None:
+        with self._store.write() as tx:
+            gone = set(report.gone)
+            if report.complete:
+                known = tx.execute(sa.select(APPLIED.c.fragment).where(APPLIED.c.host == host)).scalars()
+                gone |= set(known) - {status.fragment for status in report.statuses}
+            self._listeners.report(tx, host, report.statuses, gone)
 
     def _tell(self, listener: Callable[..., None], *values: object) -> None:
         with self._store.write() as tx:

@@ -74,8 +74,8 @@ class Api:
 
     def make(self, kind: str, **attributes: Any) -> Any:
         """Create a networking object: ``make("port", network_id=…)``."""
-        collection = "policies" if kind == "policy" else f"{kind}s"
-        return self.call("POST", f"/v2.0/{collection}", {kind: attributes})[kind]
+        key = kind.replace("-", "_")
+        return self.call("POST", f"/v2.0/{kind}s", {key: attributes})[key]
 
     def all(self, collection: str, query: str = "") -> list[dict[str, Any]]:
         """A list of networking objects."""

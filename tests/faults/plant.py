@@ -67,14 +67,15 @@ class Plant:
 
     # Its processes
 
-    def pid(self, what: str) -> int:
-        """Process number, on the machine, of ``server`` or ``agent``."""
-        return int(self.place(f"/run/netloom/{what}.pid").read_text())
+    def pid(self, what: str, directory: str = "/run/netloom") -> int:
+        """Process number, on the machine, of ``server`` or ``agent``; 0 when it never ran."""
+        pidfile = self.place(f"{directory}/{what}.pid")
+        return int(pidfile.read_text() or 0) if pidfile.exists() else 0
 
     def runs(self, pid: int) -> bool:
         """Whether a process of the machine is there."""
         try:
-            return self.place(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+            return pid > 0 and self.place(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
         except (FileNotFoundError, ProcessLookupError):
             return False
 
@@ -83,10 +84,11 @@ class Plant:
         self.machine.run("kill", f"-{signal}", *map(str, pids))
         eventually(lambda: not any(map(self.runs, pids)), PATIENCE, f"the end of {pids}")
 
-    def start(self, what: str, *options: str) -> None:
+    def start(self, what: str, options: str = "", directory: str = "/run/netloom") -> None:
         """Start ``server`` or ``agent`` as ``netloom up`` does."""
-        words = " ".join(["netloom", *options, what])
-        self.machine.run("sh", "-c", f"setsid {words} >> /var/lib/netloom/log/{what}.log 2>&1 < /dev/null &")
+        command = f"setsid netloom {options} {what} >> /var/lib/netloom/log/{what}.log 2>&1 < /dev/null &"
+        self.machine.run("sh", "-c", command)
+        eventually(lambda: self.runs(self.pid(what, directory)), PATIENCE, f"the start of the {what}")
 
     def start_server(self) -> None:
         """Start the server and wait until it answers."""
@@ -104,22 +106,37 @@ class Plant:
             self.start("agent")
 
     @contextmanager
-    def converging(self, times: int = 1) -> Iterator[None]:
-        """Wait at the end of the block until the agent has gone that often through its loop without a failure."""
-        log = self.place("/var/lib/netloom/log/agent.log")
+    def logged(self, what: str, event: str, times: int = 1) -> Iterator[None]:
+        """Wait at the end of the block until ``server`` or ``agent`` has logged that so often since its start."""
+        log = self.place(f"/var/lib/netloom/log/{what}.log")
         before = log.stat().st_size
         yield
 
         def done() -> bool:
             with log.open("rb") as stream:
                 stream.seek(before)
-                return len(re.findall(rb"event='converged'.* failures=0", stream.read())) >= times
+                return len(re.findall(event.encode(), stream.read())) >= times
 
-        eventually(done, PATIENCE, f"converging {times} times")
+        eventually(done, PATIENCE, f"'{event}' {times} times in the log of the {what}")
+
+    @contextmanager
+    def converging(self, times: int = 1) -> Iterator[None]:
+        """Wait at the end of the block until the agent has gone so often through its loop without a failure."""
+        with self.logged("agent", "event='converged'.* failures=0", times):
+            yield
 
     def daemon(self, program: str) -> list[int]:
         """Processes of a program."""
         return [int(pid) for pid in self.machine.run("pgrep", "-x", program, check=False).stdout.split()]
+
+    def other_api(self, base: str) -> Api:
+        """A client of another server, when that answers."""
+
+        def answers() -> bool:
+            return self.machine.run("curl", "-sf", f"{base}/healthcheck", check=False).returncode == 0
+
+        eventually(answers, PATIENCE, f"the answer of {base}")
+        return Api(self.machine.pid, base)
 
     # What is there
 

@@ -1,7 +1,5 @@
 """The agent dies, or is cut off, and nothing else is."""
 
-import shutil
-
 import pytest
 
 from tests.faults.town import Town
@@ -59,3 +57,42 @@ def test_killed_in_the_middle_of_a_burst_it_converges(town: Town) -> None:
     town.becomes(before, "switch", "files", "flows")
     flows = {topic: [line for line in lines] for topic, lines in town.look().items() if topic.startswith("flows")}
     assert {topic: len(lines) for topic, lines in flows.items()} == {topic: len(before[topic]) for topic in flows}
+
+
+def test_cut_off_it_goes_on_and_is_current_when_the_server_is_back(town: Town) -> None:
+    port = town.port_of(town.two)["id"]
+    with town.traffic() as traffic:
+        with town.unchanged():
+            town.kill(town.pid("server"))
+            town.restart_agent("KILL")  # it has what it was told before
+        # The intent changes behind its back, by a server that it does not know.
+        town.write("/etc/netloom/other.conf", OTHER_SERVER)
+        town.start("server", "--config-file /etc/netloom/netloom.conf --config-file /etc/netloom/other.conf", "/run/other")
+        other = town.other_api("http://127.0.0.1:9797")
+        group = other.make("security-group", name="closed")["id"]
+        other.call("PUT", f"/v2.0/ports/{port}", {"port": {"security_groups": [group]}})
+        with town.converging(2):
+            pass
+        assert town.pings(town.fixed(town.two))
+        town.kill(town.pid("server", "/run/other"))
+    assert traffic.losses == {}
+    town.start_server()
+    eventually(lambda: not town.pings(town.fixed(town.two)), what="the port's new security group")
+    town.api.call("PUT", f"/v2.0/ports/{port}", {"port": {"security_groups": [town.group]}})
+    town.api.call("DELETE", f"/v2.0/security-groups/{group}")
+    eventually(lambda: town.pings(town.fixed(town.two)), what="the port's old security group")
+
+
+def test_without_a_snapshot_and_without_a_server_it_touches_nothing(town: Town) -> None:
+    town.at_rest()
+    snapshot = town.place("/var/lib/netloom/fragments")
+    with town.traffic() as traffic, town.unchanged():
+        town.kill(town.pid("server"), town.pid("agent"))
+        snapshot.unlink()
+        with town.logged("agent", "no server at the other end", 4):
+            town.start("agent")
+        assert not snapshot.exists()
+    assert traffic.losses == {}
+    with town.unchanged(), town.converging():
+        town.start_server()
+    assert snapshot.exists()

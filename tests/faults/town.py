@@ -50,6 +50,12 @@ class Town(Plant):
         fixed = self.port_of(server)["fixed_ips"]
         return next(str(each["ip_address"]) for each in fixed if "." in each["ip_address"])
 
+    def pings(self, address: str) -> bool:
+        """Whether the first instance reaches an address."""
+        return self.machine.run(
+            "nsenter", f"--target={self.instance(self.one)}", "--net", "ping", "-c1", "-W1", address, check=False
+        ).returncode == 0
+
     def _reaches(self) -> bool:
         inner = self.inside("town-2", f"ping -c1 -W1 {self.fixed(self.one)} && ping -c1 -W1 {INTERNET} && echo yes")
         return "yes" in inner and self.machine.run("ping", "-c1", "-W1", self.floating, check=False).returncode == 0
