@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from netloom.agent.loop import layout
 from netloom.cli import external
 from netloom.cli.processes import AGENT, SERVER, stop
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import require_root, step
 from netloom.cli.up import OVS_RUNDIR
+from netloom.host import isolation
 from netloom.host.host import Host
 from netloom.host.vswitch import VSwitch
 from netloom.settings.load import host_settings
@@ -34,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
             _sweep(conf)
     with step("Open vSwitch"):
         external.remove(settings.state_dir)
+        isolation.remove(layout(settings))
         if switch.dbdir.exists():
             switch.stop(remove=True)
     with step("files"):
@@ -46,7 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sweep(conf: Any) -> None:
     """Bring the host to the empty plan: every thing that is ours goes."""
-    from netloom.agent.loop import layout
     from netloom.standalone.guest.build import build
 
     settings = host_settings(conf)

@@ -1,19 +1,24 @@
-"""Forgetting connections of an address that went away (ctnetlink, linux/netfilter/nfnetlink_conntrack.h).
+"""Forgetting connections of an address that went away or leads elsewhere now (ctnetlink, nfnetlink_conntrack.h).
 
 Else established connections of a removed floating IP would go on through the translation they began with.
 Nothing here is kept, so nothing needs a mark.
 """
 
 import ipaddress
+import re
 import socket
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 
+from netloom.host.failures import failure
 from netloom.host.namespaces import inside
 from netloom.host.netlink import NETLINK_NETFILTER, Request, Socket, attribute, attributes
+from netloom.state import Address, Failure, FilterTable
 
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _NESTED = 1, 0x8000
+_TRANSLATED = re.compile(r"-d ([^/ ]+)\S* -j DNAT ")
 
 
 def forget(namespace: str, addresses: Collection[str]) -> int:
@@ -33,6 +38,36 @@ def forget(namespace: str, addresses: Collection[str]) -> int:
             if not packed.isdisjoint(_ends(found))
         ]
         return sum(error is None for error in netlink.send(doomed))  # one may have ended by itself
+
+
+def forget_addresses(addresses: Iterable[Address]) -> list[Failure]:
+    """Forget the connections of addresses that are gone from namespaces; what could not be done."""
+    failures = []
+    by_namespace: dict[str, list[Address]] = defaultdict(list)
+    for address in addresses:
+        if address.namespace:
+            by_namespace[address.namespace].append(address)
+    for namespace, those in by_namespace.items():
+        try:
+            forget(namespace, {address.cidr.partition("/")[0] for address in those})
+        except OSError as error:
+            failures += [failure(address, error) for address in those]
+    return failures
+
+
+def forget_translations(tables: Iterable[tuple[FilterTable, FilterTable]]) -> list[Failure]:
+    """An address that is translated to another one from now on starts afresh, also for those who never paused."""
+    failures = []
+    for have, want in tables:
+        kept = {rule for chain in want.chains for rule in chain.rules}
+        lost = (rule for chain in have.chains for rule in chain.rules if rule not in kept)
+        moved = {found[1] for rule in lost if (found := _TRANSLATED.match(rule))}
+        try:
+            if moved:
+                forget(have.namespace, moved)
+        except OSError as error:
+            failures.append(failure(want, error))
+    return failures
 
 
 def _ends(connection: dict[int, bytes]) -> set[bytes]:

@@ -1,12 +1,11 @@
 """One host: what it looks like, and the order in which it is brought to its plan."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from netloom.host import addressing, conntrack
+from netloom.host import addressing, conntrack, isolation
 from netloom.host.announce import Announcer
 from netloom.host.daemons import Daemons
 from netloom.host.failures import failure
@@ -62,7 +61,9 @@ class Host:
 
         Raises:
             ConnectionError: Open vSwitch's database does not answer.
+            OSError: the host's own stack cannot be kept apart.
         """
+        isolation.ensure(layout)
         self._ovsdb = Ovsdb(layout.ovsdb, rundir=layout.ovs_rundir)
         self._openflow = OpenFlow(layout.ovs_rundir, self._ovsdb.ofports)
         self._namespaces = Namespaces(layout)
@@ -153,7 +154,9 @@ class Host:
         ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
         # An address is translated and filtered as planned from its first packet on; see also _make_addresses.
-        failed += self._filters.apply(_staying(wanted.changes(FilterTable, quiet), namespaces))
+        filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
+        failed += self._filters.apply(filters)
+        failed += conntrack.forget_translations(filters.update)
         failed += self._make_addresses(wanted, quiet, namespaces, veths)
         # Daemons read files when they start or are told to, and bind to addresses.
         files = wanted.changes(File, quiet)
@@ -212,7 +215,7 @@ class Host:
         routes = _staying(wanted.changes(Route, quiet), namespaces)
         failures = addressing.apply(_without(addresses, gone), _without(routes, gone))
         # The rules of these addresses are gone by now, so no new connection replaces a forgotten one.
-        failures += _forget_connections(addresses.delete)
+        failures += conntrack.forget_addresses(addresses.delete)
         touched = {address.namespace for address in addresses.delete}
         if touched:  # the kernel may have taken routes away with the addresses
             now = HostState(addressing.observe(touched))
@@ -292,17 +295,3 @@ def _staying(changes: Changes[E], namespaces: Changes[Namespace]) -> Changes[E]:
 def _without(changes: Changes[A], devices: Iterable[tuple[str, str]]) -> Changes[A]:
     """The changes without deletions on devices that go themselves."""
     return replace(changes, delete=tuple(e for e in changes.delete if (e.namespace, e.device) not in devices))
-
-
-def _forget_connections(addresses: Iterable[Address]) -> list[Failure]:
-    failures = []
-    by_namespace: dict[str, list[Address]] = defaultdict(list)
-    for address in addresses:
-        if address.namespace != _HOST:
-            by_namespace[address.namespace].append(address)
-    for namespace, those in by_namespace.items():
-        try:
-            conntrack.forget(namespace, {address.cidr.partition("/")[0] for address in those})
-        except OSError as error:
-            failures += [failure(address, error) for address in those]
-    return failures

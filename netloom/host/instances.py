@@ -26,6 +26,7 @@ import msgspec
 
 from netloom.host.container import Held, Process, entering, signal_process, stop, tail
 from netloom.host.failures import failure
+from netloom.host.isolation import card_group
 from netloom.host.layout import Layout
 from netloom.host.limits import forget_limit, limit_memory
 from netloom.host.nics import Card, cards, plug, unplug
@@ -55,6 +56,7 @@ class Instances:
             layout: where things are; instances live below its state directory.
             guest_root: root file system of the built-in guest. Its owner is the host id of the guests' root.
         """
+        self._group = card_group(layout)
         self._home = layout.state_dir / "instances"
         self._guest_root = guest_root
         self._held: dict[str, tuple[Instance, Held]] = {}
@@ -154,7 +156,7 @@ class Instances:
             limit_memory(want.id, want.memory_mb)
         used = {card.inner for card in cards().values() if card.instance_id == want.id}
         free = (name for name in map("eth{}".format, count()) if name not in used)
-        plug(want.id, process.pid, [(next(free), nic) for nic in want.nics if nic not in have.nics])
+        plug(want.id, process.pid, [(next(free), nic) for nic in want.nics if nic not in have.nics], self._group)
         signal_process(process, signal.SIGHUP)  # look for new cards
 
     def _boot(self, instances: Sequence[Instance]) -> list[Failure]:
@@ -185,7 +187,7 @@ class Instances:
 
     def _fit(self, instance: Instance) -> None:
         _, held = self._held[instance.id]
-        plug(instance.id, held.process.pid, [(f"eth{i}", nic) for i, nic in enumerate(instance.nics)])
+        plug(instance.id, held.process.pid, [(f"eth{i}", nic) for i, nic in enumerate(instance.nics)], self._group)
 
     def _await(self, instance: Instance) -> None:
         self._held[instance.id][1].ready()

@@ -16,6 +16,7 @@ from netloom.host.netlink import CREATE, EXCL, Request, Socket, attribute, numbe
 from netloom.host.veths import (
     DELLINK,
     IFLA_ADDRESS,
+    IFLA_GROUP,
     IFLA_IFALIAS,
     IFLA_IFNAME,
     IFLA_INFO_DATA,
@@ -55,8 +56,10 @@ def cards() -> dict[str, Card]:
     return found
 
 
-def plug(instance_id: str, pid: int, nics: Sequence[tuple[str, Nic]]) -> None:
+def plug(instance_id: str, pid: int, nics: Sequence[tuple[str, Nic]], group: int) -> None:
     """Give a container cards, each with its inner name. The outer ends come up; the inner ones are the guest's.
+
+    ``group`` is the device group of the outer ends.
 
     Raises:
         OSError: a device cannot be made; the others are.
@@ -74,7 +77,7 @@ def plug(instance_id: str, pid: int, nics: Sequence[tuple[str, Nic]]) -> None:
     try:
         with Socket() as netlink:
             # The alias is not taken at creation. Both go in one write, so that no crash can come between them.
-            requests = [request for inner, nic in free for request in _creation(instance_id, inner, nic, target)]
+            requests = [request for inner, nic in free for request in _creation(instance_id, inner, nic, target, group)]
             for (inner, nic), error in zip(free, netlink.send(requests)[::2], strict=True):
                 if error is None:
                     made.append((inner, nic))
@@ -94,11 +97,11 @@ def plug(instance_id: str, pid: int, nics: Sequence[tuple[str, Nic]]) -> None:
         raise error
 
 
-def _creation(instance_id: str, inner: str, nic: Nic, target: int) -> list[Request]:
+def _creation(instance_id: str, inner: str, nic: Nic, target: int, group: int) -> list[Request]:
     peer = bytes(16) + text(IFLA_IFNAME, inner) + number(IFLA_MTU, nic.mtu) + number(IFLA_NET_NS_FD, target)
     peer += attribute(IFLA_ADDRESS, bytes.fromhex(nic.mac.replace(":", "")))
     data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-    body = bytes(16) + text(IFLA_IFNAME, nic.device) + number(IFLA_MTU, nic.mtu)
+    body = bytes(16) + text(IFLA_IFNAME, nic.device) + number(IFLA_MTU, nic.mtu) + number(IFLA_GROUP, group)
     body += attribute(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth") + data)
     alias = bytes(16) + text(IFLA_IFNAME, nic.device) + text(IFLA_IFALIAS, f"{_MARK}:{instance_id}:{inner}")
     return [Request(NEWLINK, body, CREATE | EXCL), Request(NEWLINK, alias)]

@@ -11,13 +11,13 @@ import fcntl
 import os
 import socket
 import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from netloom.host.failures import failure
+from netloom.host.isolation import link_group
 from netloom.host.layout import Layout
 from netloom.host.namespaces import RUN_NETNS, inside
 from netloom.host.netlink import (
@@ -88,7 +88,7 @@ class Veths:
     """The driver of veth pairs."""
 
     def __init__(self, layout: Layout) -> None:
-        self._group = zlib.crc32(layout.mark.encode()) & 0x7FFFFFFF
+        self._group = link_group(layout)
         self._made: list[Veth] = []
 
     def observe(self, namespaces: Iterable[str]) -> Iterator[Veth]:
