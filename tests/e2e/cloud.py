@@ -1,12 +1,16 @@
 """A whole cloud in a sandbox, and its unmodified clients."""
 
 import json
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from tests.sandbox import Sandbox
+from tests.sandbox import CLIENT_BIN, Sandbox, environment
 
 CONFIG = "/etc/netloom"
+SILENT = {"delete", "set", "unset", "add", "remove", "start", "stop", "reboot"}
+"""Words of commands that print nothing."""
 
 
 class Cloud:
@@ -16,9 +20,11 @@ class Cloud:
         """Bring it up."""
         self.machine = machine
         self.started = machine.run("netloom", "up", *options, timeout=90).stdout
+        self._client = Warm(machine)
 
     def down(self) -> None:
         """Take it down."""
+        self._client.close()
         self.machine.run("netloom", "down", timeout=60)
 
     def environment(self, user: str = "admin") -> Mapping[str, str]:
@@ -28,16 +34,41 @@ class Cloud:
     def openstack(self, command: str, *more: str, user: str = "admin", check: bool = True) -> Any:
         """Run the unmodified ``openstack`` client; ``command`` is split at blanks, ``more`` is not.
 
-        Returns what it printed: as JSON where the command has a table, else as text.
+        Returns what it printed: as JSON where the command has a table, else as text; its errors when it failed.
         """
         words = [*command.split(), *more]
-        silent = {"delete", "set", "unset", "add", "remove", "start", "stop", "reboot"} & set(words)
-        tabular = [] if silent or "ssh" in words or command.startswith("console") else ["-f", "json"]
-        done = self.machine.run("openstack", *words, *tabular, env=self.environment(user), check=check, timeout=120)
-        if done.returncode:
-            return done.stderr
-        return json.loads(done.stdout) if tabular and done.stdout.strip() else done.stdout
+        plain = SILENT & set(words) or "ssh" in words or command.startswith("console")
+        code, output, errors = self._client.run([*words, *([] if plain else ["-f", "json"])], self.environment(user))
+        if code and check:
+            raise AssertionError(f"openstack {' '.join(words)} ended with {code}\n{output}\n{errors}")
+        if code:
+            return errors
+        return json.loads(output) if not plain and output.strip() else output
 
     def inside(self, server: str, *argv: str, check: bool = True) -> str:
         """Run a command inside an instance."""
         return self.machine.run("netloom", "exec", server, "--", *argv, check=check).stdout
+
+
+class Warm:
+    """The ``openstack`` client, ready to run."""
+
+    def __init__(self, machine: Sandbox) -> None:
+        """Start it."""
+        argv = [str(CLIENT_BIN / "python"), str(Path(__file__).with_name("warm.py"))]
+        self._process = subprocess.Popen(
+            machine.enter(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+        )
+
+    def run(self, arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run one command; returns its exit code, its output and its errors."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([arguments, dict(environment)]) + "\n")
+        self._process.stdin.flush()
+        code, output, errors = json.loads(self._process.stdout.readline())
+        return code, output, errors
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate(timeout=10)

@@ -1,21 +1,58 @@
-"""One cloud for all end-to-end tests of a run."""
+"""One cloud for all end-to-end tests of a run, and what each module makes in it."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cloud import Cloud
-from tests.sandbox import sandbox
+from tests.e2e.cloud import CONFIG, Cloud
+from tests.e2e.world import World
+from tests.sandbox import Sandbox, sandbox
+
+CONFIGURATION = """\
+[DEFAULT]
+metadata_proxy_shared_secret = a secret of the tests
+[netloom]
+standalone = true
+roles = openvswitch, l3, dhcp, metadata, compute
+[ovs]
+bridge_mappings = public:br-ex, physnet:br-vlan
+local_ip = 127.0.0.1
+[agent]
+tunnel_types = vxlan, gre, geneve
+[ml2_type_flat]
+flat_networks = *
+[ml2_type_vlan]
+network_vlan_ranges = physnet:1000:2000
+"""
+"""An operator's own: it has a second physical network."""
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     with sandbox() as machine:
         machine.run("ip", "address", "add", "8.8.8.8/32", "dev", "lo")  # an address of the Internet
+        configure(machine)
         made = Cloud(machine)
+        machine.run(*["ovs-vsctl", "add-br", "br-vlan", "--", "set", "bridge", "br-vlan", "datapath_type=netdev"])
+        made.openstack("quota set --secgroups -1 --secgroup-rules -1 --routers -1 admin")
         yield made
+        machine.run("ovs-vsctl", "del-br", "br-vlan")
         made.down()
         assert leftovers(made) == []
+
+
+def configure(machine: Sandbox) -> None:
+    """Write the configuration that ``netloom up`` finds."""
+    machine.run("sh", "-c", f"mkdir {CONFIG} && umask 077 && cat > {CONFIG}/netloom.conf", text=CONFIGURATION)
+
+
+@pytest.fixture(scope="module")
+def world(cloud: Cloud) -> Iterator[World]:
+    made = World(cloud)
+    try:
+        yield made
+    finally:
+        made.sweep()
 
 
 def leftovers(cloud: Cloud) -> list[str]:
@@ -23,7 +60,7 @@ def leftovers(cloud: Cloud) -> list[str]:
     machine = cloud.machine
     namespaces = machine.run("ip", "netns", "list").stdout.split()
     links = [line.split(":")[1].strip() for line in machine.run("ip", "-o", "link").stdout.splitlines()]
-    processes = machine.run("ps", "--ppid", "1", "-o", "args=", check=False).stdout.splitlines()
+    processes = machine.run("ps", "-N", "-p1", "-o", "pid=,args=").stdout.splitlines()
     ours = [
         line for line in processes if any(word in line for word in ("netloom", "dnsmasq", "haproxy", "ovs", "radvd"))
     ]
