@@ -60,27 +60,29 @@ def test_killed_in_the_middle_of_a_burst_it_converges(town: Town) -> None:
 
 
 def test_cut_off_it_goes_on_and_is_current_when_the_server_is_back(town: Town) -> None:
-    port = town.port_of(town.two)["id"]
+    port, address = town.port_of(town.two)["id"], town.fixed(town.two)
     with town.traffic() as traffic:
         with town.unchanged():
             town.kill(town.pid("server"))
             town.restart_agent("KILL")  # it has what it was told before
         # The intent changes behind its back, by a server that it does not know.
         town.write("/etc/netloom/other.conf", OTHER_SERVER)
-        town.start("server", "--config-file /etc/netloom/netloom.conf --config-file /etc/netloom/other.conf", "/run/other")
+        files = ("netloom", "other")
+        options = " ".join(f"--config-file /etc/netloom/{name}.conf" for name in files)
+        town.start("server", options, "/run/other")
         other = town.other_api("http://127.0.0.1:9797")
         group = other.make("security-group", name="closed")["id"]
         other.call("PUT", f"/v2.0/ports/{port}", {"port": {"security_groups": [group]}})
         with town.converging(2):
             pass
-        assert town.pings(town.fixed(town.two))
+        assert town.pings(address)
         town.kill(town.pid("server", "/run/other"))
     assert traffic.losses == {}
     town.start_server()
-    eventually(lambda: not town.pings(town.fixed(town.two)), what="the port's new security group")
+    eventually(lambda: not town.pings(address), what="the port's new security group")
     town.api.call("PUT", f"/v2.0/ports/{port}", {"port": {"security_groups": [town.group]}})
     town.api.call("DELETE", f"/v2.0/security-groups/{group}")
-    eventually(lambda: town.pings(town.fixed(town.two)), what="the port's old security group")
+    eventually(lambda: town.pings(address), what="the port's old security group")
 
 
 def test_without_a_snapshot_and_without_a_server_it_touches_nothing(town: Town) -> None:
