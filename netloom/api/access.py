@@ -9,7 +9,7 @@ from netloom.model.fields import COMPUTED, Resource
 from netloom.model.networks import NETWORK
 from netloom.model.security_groups import SECURITY_GROUP
 from netloom.rules.context import Context
-from netloom.rules.query import Query, missing, select_rows
+from netloom.rules.query import missing, rows_by_ids
 from netloom.store.database import Tx
 
 View = dict[str, Any]
@@ -43,7 +43,7 @@ class Parents:
 
     def _load(self, resource: Resource, reference: str) -> dict[str, View]:
         ids = sorted({view[reference] for view in self._views if view.get(reference)})
-        rows = select_rows(self._tx, self._context, resource, Query(), among_ids=ids, scoped=False)
+        rows = rows_by_ids(self._tx, self._context, resource, ids, scoped=False)
         return {row["id"]: row for row in rows}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from netloom.api.app import calm_collector
 from netloom.cli import logs
 from netloom.cli.compose import compose
 from netloom.cli.processes import SERVER, claim
@@ -21,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(conf.debug)
     claim(settings.run_dir / SERVER)
     parts = compose(settings)
+    calm_collector()
     servers = [_server(parts.api, *settings.listen)]
     if parts.metadata is not None:
         servers.append(_server(parts.metadata, "127.0.0.1", settings.metadata_port))

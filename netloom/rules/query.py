@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
-from typing import Any, Literal
+from functools import cache, lru_cache
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from netloom.model.errors import NotFound
 from netloom.model.fields import Resource
+from netloom.model.resources import BY_PLURAL
 from netloom.rules.context import Context
-from netloom.rules.visibility import Condition, shared, visible
-from netloom.store.among import among
+from netloom.rules.visibility import Condition, Viewer, shared, viewer, visible
+from netloom.store.among import among_those
 from netloom.store.database import Tx
 from netloom.store.tables.base import METADATA
 from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS
@@ -63,34 +64,69 @@ def table_of(resource: Resource) -> sa.Table:
 
 def expressions(tx: Tx, context: Context, resource: Resource) -> dict[str, Condition]:
     """The attributes that are computed by the database, each with its expression."""
+    return _expressions(viewer(context), resource, _alive_since(tx, context))
+
+
+def _alive_since(tx: Tx, context: Context) -> str:
+    dead = tx.now - timedelta(seconds=context.settings.agent_down_time)
+    return dead.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _expressions(caller: Viewer, resource: Resource, alive_since: Any) -> dict[str, Condition]:
     table = table_of(resource)
     found: dict[str, Condition] = {item.name: table.c[item.column] for item in resource.stored}
     if resource.name in ("network", "security_group", "subnetpool", "address_group"):
-        found["shared"] = shared(context, resource.name, table.c.id)
+        found["shared"] = shared(caller, resource.name, table.c.id)
     if resource.name == "subnet":
         external = sa.select(NETWORKS.c.router_external).where(NETWORKS.c.id == table.c.network_id)
-        found["shared"] = shared(context, "network", table.c.network_id)
+        found["shared"] = shared(caller, "network", table.c.network_id)
         found["router:external"] = external.scalar_subquery()
     if resource.name == "agent":
-        dead = tx.now - timedelta(seconds=context.settings.agent_down_time)
-        found["alive"] = AGENTS.c.heartbeat_timestamp >= dead.strftime("%Y-%m-%d %H:%M:%S.%f")
+        found["alive"] = AGENTS.c.heartbeat_timestamp >= alive_since
     return found
 
 
-def select_rows(
-    tx: Tx, context: Context, resource: Resource, query: Query, *, among_ids: Sequence[str] | None = None,
-    lock: Lock = None, scoped: bool = True,
+class _Prepared(NamedTuple):
+    """A statement that was built once, and the attributes that its columns hold."""
+
+    statement: sa.Select[Any]
+    names: tuple[str, ...]
+
+
+def rows_by_ids(
+    tx: Tx, context: Context, resource: Resource, ids: Sequence[str], *, lock: Lock = None, scoped: bool = True
 ) -> list[Row]:
+    """The rows of these ids in the order of the ids, with all that the database holds or computes; ``scoped`` leaves
+    out what the caller may not see. Nearly every request needs this, so its statements are built once."""
+    prepared = _by_ids(resource.plural, viewer(context), lock, scoped)
+    values = {"ids": ids, "alive_since": _alive_since(tx, context)}
+    return [dict(zip(prepared.names, row, strict=True)) for row in tx.tuples(prepared.statement, values)]
+
+
+@lru_cache(maxsize=256)
+def _by_ids(plural: str, caller: Viewer, lock: Lock, scoped: bool) -> _Prepared:
+    resource = BY_PLURAL[plural]
+    table = table_of(resource)
+    columns = _expressions(caller, resource, sa.bindparam("alive_since"))
+    statement = sa.select(*columns.values()).select_from(table).where(among_those(table.c.id, "ids"))
+    if scoped:
+        statement = statement.where(visible(caller, resource, table))
+    return _Prepared(_locked(statement.order_by(table.c.id), table, lock), tuple(columns))
+
+
+def _locked(statement: sa.Select[Any], table: sa.Table, lock: Lock) -> sa.Select[Any]:
+    return statement.with_for_update(of=table, key_share=True, read=lock == "stay") if lock else statement
+
+
+def select_rows(tx: Tx, context: Context, resource: Resource, query: Query) -> list[Row]:
     """The rows that match, with all attributes that the database holds or computes, in the order asked for.
 
     Raises the resource's 404 when the marker is not there.
-    """  # fmt: skip
+    """
     table = table_of(resource)
     columns = expressions(tx, context, resource)
-    scope = visible(context, resource, table) if scoped else sa.true()
+    scope = visible(viewer(context), resource, table)
     statement = sa.select(*columns.values()).select_from(table).where(scope)
-    if among_ids is not None:
-        statement = statement.where(among(tx, table.c.id, among_ids))
     for name, values in query.filters.items():
         statement = statement.where(_filter(tx, columns, table, name, values))
     sorts: list[Sort] = [(columns[_alias(name)], way == "desc") for name, way in query.sorts] + [(table.c.id, False)]
@@ -103,8 +139,6 @@ def select_rows(
             raise missing(resource, query.marker)
         statement = statement.where(_after(sorts, place))
     statement = statement.order_by(*_ordered(sorts, table.c.id)).limit(query.limit)
-    if lock:
-        statement = statement.with_for_update(of=table, key_share=True, read=lock == "stay")
     rows = [dict(zip(columns, row, strict=True)) for row in tx.tuples(statement)]
     return rows[::-1] if backwards else rows
 

@@ -5,7 +5,7 @@ One statement for the rows, then one for each kind of child that the answer show
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,8 +15,8 @@ from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
 from netloom.rules import availability, zones
 from netloom.rules.context import Context
-from netloom.rules.query import Lock, Query, Row, missing, select_rows, table_of
-from netloom.store.among import among
+from netloom.rules.query import Lock, Query, Row, missing, rows_by_ids, select_rows, table_of
+from netloom.store.among import among, among_those
 from netloom.store.database import Tx
 from netloom.store.tables.network import (
     AGENTS,
@@ -59,9 +59,8 @@ def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update
     """
     if resource is NETWORK_IP_AVAILABILITY:
         return next(iter(availability.find(tx, context, Query(filters={"network_id": [object_id]}))), None)
-    query = Query(filters={"id": [object_id]})
-    rows = select_rows(tx, context, resource, query, lock="change" if for_update else None)
-    return next(iter(_assemble(tx, context, resource, rows, query)), None)
+    rows = rows_by_ids(tx, context, resource, [object_id], lock="change" if for_update else None)
+    return next(iter(_assemble(tx, context, resource, rows, Query())), None)
 
 
 def by_ids(
@@ -73,9 +72,8 @@ def by_ids(
     The rules must see also what the caller may not; ``scoped`` leaves that out. ``lock`` and ``fields``
     as in ``rules.query``.
     """
-    query = Query(fields=fields)
-    rows = select_rows(tx, context, resource, query, among_ids=ids, lock=lock, scoped=scoped)
-    views = {view["id"]: view for view in _assemble(tx, context, resource, rows, query)}
+    rows = rows_by_ids(tx, context, resource, ids, lock=lock, scoped=scoped)
+    views = {view["id"]: view for view in _assemble(tx, context, resource, rows, Query(fields=fields))}
     return [views[object_id] for object_id in ids if object_id in views]
 
 
@@ -90,29 +88,54 @@ def _assemble(tx: Tx, context: Context, resource: Resource, rows: list[Row], que
     return rows
 
 
-def _collect(
-    tx: Tx, views: Views, name: str, owner: sa.ColumnElement[Any], *values: sa.ColumnElement[Any],
-    order: Sequence[sa.ColumnElement[Any]] = (),
-) -> None:  # fmt: skip
+class _Children(NamedTuple):
+    """One kind of child: the statement, built once, and the names of the values that follow the owner's id."""
+
+    statement: sa.Select[Any]
+    names: tuple[str, ...]
+
+
+def _children(
+    owner: sa.ColumnElement[Any], *values: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]] = ()
+) -> _Children:
+    statement = sa.select(owner, *values).where(among_those(owner, "owners")).order_by(*order)
+    return _Children(statement, tuple(str(value.key) for value in values))
+
+
+TAGGED = _children(TAGS.c.resource_id, TAGS.c.tag, order=(TAGS.c.tag,))
+ON_NETWORKS = _children(SUBNETS.c.network_id, SUBNETS.c.id, order=(SUBNETS.c.created_at, SUBNETS.c.id))
+ADDRESSES = _children(
+    IP_ALLOCATIONS.c.port_id,
+    IP_ALLOCATIONS.c.subnet_id,
+    IP_ALLOCATIONS.c.ip_address,
+    order=(IP_ALLOCATIONS.c.position,),
+)
+MEMBERSHIPS = _children(
+    PORT_SECURITY_GROUPS.c.port_id,
+    PORT_SECURITY_GROUPS.c.security_group_id,
+    order=(PORT_SECURITY_GROUPS.c.security_group_id,),
+)
+
+
+def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
     """Add under ``name`` the list of the rows' values that belong to each view: plain, or as dictionaries."""
     for view in views.values():
         view[name] = []
-    names = [value.key for value in values]
-    statement = sa.select(owner, *values).where(among(tx, owner, views)).order_by(*order)
-    if len(names) == 1:
-        for row in tx.tuples(statement):
+    rows = tx.tuples(children.statement, {"owners": views.keys()})
+    if len(children.names) == 1:
+        for row in rows:
             views[row[0]][name].append(row[1])
     else:
-        for row in tx.tuples(statement):
-            views[row[0]][name].append(dict(zip(names, row[1:], strict=True)))
+        for row in rows:
+            views[row[0]][name].append(dict(zip(children.names, row[1:], strict=True)))
 
 
 def _tags(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "tags", TAGS.c.resource_id, TAGS.c.tag, order=(TAGS.c.tag,))
+    _collect(tx, views, "tags", TAGGED)
 
 
 def _subnet_ids(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "subnets", SUBNETS.c.network_id, SUBNETS.c.id, order=(SUBNETS.c.created_at, SUBNETS.c.id))
+    _collect(tx, views, "subnets", ON_NETWORKS)
 
 
 def _zones(tx: Tx, views: Views, owner: sa.ColumnElement[Any], host: sa.ColumnElement[Any], kind: str) -> None:
@@ -139,13 +162,11 @@ def _router_zones(tx: Tx, _context: Context, views: Views) -> None:
 
 
 def _fixed_ips(tx: Tx, _context: Context, views: Views) -> None:
-    table = IP_ALLOCATIONS.c
-    _collect(tx, views, "fixed_ips", table.port_id, table.subnet_id, table.ip_address, order=(table.position,))
+    _collect(tx, views, "fixed_ips", ADDRESSES)
 
 
 def _groups(tx: Tx, _context: Context, views: Views) -> None:
-    table = PORT_SECURITY_GROUPS.c
-    _collect(tx, views, "security_groups", table.port_id, table.security_group_id, order=(table.security_group_id,))
+    _collect(tx, views, "security_groups", MEMBERSHIPS)
 
 
 def _vif_details(tx: Tx, _context: Context, views: Views) -> None:

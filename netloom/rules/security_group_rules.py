@@ -10,7 +10,7 @@ from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURIT
 from netloom.rules import quotas, reading, standard
 from netloom.rules.context import Context
 from netloom.rules.rule_values import key, normalise
-from netloom.rules.visibility import visible
+from netloom.rules.visibility import viewer, visible
 from netloom.store.database import Tx
 from netloom.store.tables.network import ADDRESS_GROUPS, SECURITY_GROUP_RULES, SECURITY_GROUPS
 
@@ -78,7 +78,7 @@ def _check_groups(tx: Tx, context: Context, group_id: str, remotes: Collection[s
     table = SECURITY_GROUPS
     wanted = {group_id, *remotes}
     statement = sa.select(table.c.id, table.c.project_id).where(
-        table.c.id.in_(wanted), visible(context, SECURITY_GROUP, table)
+        table.c.id.in_(wanted), visible(viewer(context), SECURITY_GROUP, table)
     )
     known = {row.id: row.project_id for row in tx.execute(statement.with_for_update(read=True, key_share=True))}
     if absent := sorted(wanted - known.keys(), key=lambda missing: missing != group_id):
@@ -91,7 +91,7 @@ def _check_address_groups(tx: Tx, context: Context, wanted: Collection[str]) -> 
     if not wanted:
         return
     table = ADDRESS_GROUPS
-    statement = sa.select(table.c.id).where(table.c.id.in_(wanted), visible(context, ADDRESS_GROUP, table))
+    statement = sa.select(table.c.id).where(table.c.id.in_(wanted), visible(viewer(context), ADDRESS_GROUP, table))
     known = set(tx.execute(statement.with_for_update(read=True, key_share=True)).scalars())
     for absent in sorted(set(wanted) - known):
         raise reading.missing(ADDRESS_GROUP, absent)

@@ -113,14 +113,20 @@ def _free(
 
 
 def _gaps(space: Space, first: int, last: int, limit: int) -> list[sa.Select[Any]]:
-    """The gap before the first taken number, and the lowest ones behind taken numbers: read in index order."""
+    """The gap before the first taken number, and the lowest ones behind taken numbers: read in index order.
+
+    Most spaces are taken without gaps. Counting tells so several times quicker than comparing neighbours, which
+    then starts at the last number.
+    """
     key, column = sa.literal(space.key, sa.Text), space.column
     taken = (space.where, column >= first, column <= last)
     lowest = sa.select(sa.func.min(column)).where(*taken).scalar_subquery()
+    dense = sa.func.count() == sa.func.max(column) - sa.func.min(column) + 1
+    start = sa.select(sa.case((dense, sa.func.max(column)), else_=sa.func.min(column))).where(*taken).scalar_subquery()
     low, high = (sa.cast(sa.literal(number, sa.BigInteger), sa.BigInteger) for number in (first, last))
     head = sa.select(key, low, sa.func.coalesce(lowest - 1, high))
     following = sa.func.lead(column).over(order_by=column).label("following")
-    pairs = sa.select(column.label("number"), following).where(*taken).subquery()
+    pairs = sa.select(column.label("number"), following).where(*taken, column >= start).subquery()
     behind = (
         sa.select(key, pairs.c.number + 1, sa.func.coalesce(pairs.c.following - 1, high))
         .where(sa.func.coalesce(pairs.c.following, high + 1) > pairs.c.number + 1)

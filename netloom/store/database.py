@@ -45,9 +45,9 @@ class Tx:
         """The rows of a query, as dictionaries."""
         return [dict(row) for row in self.connection.execute(statement).mappings()]
 
-    def tuples(self, statement: sa.Executable) -> Sequence[tuple[Any, ...]]:
+    def tuples(self, statement: sa.Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
         """The rows of a query, as tuples: the quickest form."""
-        found: Any = self.connection.execute(statement).all()
+        found: Any = self.connection.execute(statement, parameters).all()
         return cast(Sequence[tuple[Any, ...]], found)
 
     def row(self, statement: sa.Executable) -> dict[str, Any] | None:
