@@ -76,7 +76,7 @@ IP_ALLOCATIONS = sa.Table(
     sa.Column(
         "distance",
         sa.BigInteger,
-        doc="From the subnet's first address, or negative from behind its last; null far from both (rules.subnet_values).",
+        doc="From the subnet's first address, or negative from behind its last; null far from both.",
     ),
     sa.Index("ix_ip_allocations_distance", "subnet_id", "distance"),
 )
