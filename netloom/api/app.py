@@ -21,8 +21,9 @@ from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 
 LOG = structlog.get_logger()
-WORKERS = 16
-"""Requests that are worked on at the same time."""
+WORKERS = 4
+"""Requests that are worked on at the same time: enough to wait for the disk meanwhile. More only take Python's lock
+from each other in the middle of a transaction (measured: 16 make a fifth less)."""
 MAX_BODY = 8 * 1024 * 1024
 """Octets of a request's body."""
 _GLOBAL_ID = re.compile(r"req-[0-9a-fA-F-]{36}")
