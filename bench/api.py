@@ -98,6 +98,7 @@ def _one_by_one(run: Run) -> None:
 
 def _groups(port: str) -> Iterator[Ask]:
     """Port security on and off, as an update that hosts must be told of."""
+    change: dict[str, object]
     for secured in itertools.cycle((False, True)):
         change = {"port_security_enabled": secured} | ({} if secured else {"security_groups": []})
         yield "PUT", f"/v2.0/ports/{port}", json.dumps({"port": change}).encode()

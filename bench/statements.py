@@ -10,7 +10,7 @@ from netloom.cli.terminal import step
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
-from tests.api.client import Api, TestClient, authenticate
+from tests.api.client import Api, TestClient, authenticate  # type: ignore[attr-defined]
 from tests.statements import statements
 
 GROUP = "statements"
