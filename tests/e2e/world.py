@@ -10,7 +10,7 @@ from typing import Any
 
 from netloom.host.container import Process, entering
 from tests.e2e.cloud import Cloud
-from tests.sandbox import environment, eventually
+from tests.sandbox import eventually
 
 DELETIONS = ("server", "floating ip", "router", "port", "network", "security group", "keypair", "subnet pool")
 """Kinds of what is made, in the order in which it can be deleted."""
@@ -41,6 +41,10 @@ class Guest:
         """Run a shell script inside to its end; its output."""
         return self.run("sh", "-c", script, check=check)
 
+    def start(self, script: str) -> None:
+        """Run a shell script inside that goes on by itself."""
+        self.sh(f"({script}) >/dev/null 2>&1 </dev/null &")
+
     def succeeds(self, *argv: str) -> bool:
         """Whether a command inside ends with 0."""
         return self._cloud.machine.run(*self._enter(argv), check=False).returncode == 0
@@ -49,18 +53,17 @@ class Guest:
         """Start a command inside."""
         return self._cloud.machine.popen(*self._enter(argv))
 
-    def python(self, script: str) -> str:
-        """Run Python on the instance's network cards, to send what no decent guest would."""
-        command = ["nsenter", f"--net=/proc/{self.process}/ns/net", "python3", "-c", script]
-        return self._cloud.machine.run(*command, env=environment()).stdout
+    def on_its_cards(self, *argv: str) -> str:
+        """Run a program of the host on the instance's network cards, to do what no decent guest would; its output."""
+        return self._cloud.machine.run("nsenter", f"--net=/proc/{self.process}/ns/net", *argv).stdout
 
     def pings(self, address: str, *options: str) -> bool:
         """Whether one of two echo requests is answered within a second."""
         return self.succeeds("ping", "-c", "2", "-i", "0.2", "-W", "1", *options, address)
 
     def fetches(self, url: str) -> str:
-        """The body of what is at a URL; empty when nobody answers within two seconds."""
-        return self.run("timeout", "2", "wget", "-q", "-O", "-", url, check=False)
+        """The body of what is at a URL; empty when nobody answers within a second."""
+        return self.run("timeout", "1", "wget", "-q", "-O", "-", url, check=False)
 
     def address(self, card: int = 0) -> str:
         """The IPv4 address that a card has; empty without one."""
