@@ -125,7 +125,10 @@ def automatic_wants(subnets: Sequence[SubnetRow], mac: str, owner: str) -> list[
 
 
 def asked_wants(
-    fixed_ips: Sequence[Mapping[str, Any]], subnets: Sequence[SubnetRow], mac: str, owner: str,
+    fixed_ips: Sequence[Mapping[str, Any]],
+    subnets: Sequence[SubnetRow],
+    mac: str,
+    owner: str,
     held: Collection[str] = (),
 ) -> list[Want]:
     """What ``fixed_ips`` of a request asks for. ``held``: addresses that the port has, and may keep.
@@ -208,9 +211,7 @@ def _from_pools(subnet: SubnetRow) -> bool:
     return not automatic(subnet) and not (subnet["ipv6_ra_mode"] in AUTOMATIC and not subnet["ipv6_address_mode"])
 
 
-def _asked(
-    entry: Mapping[str, Any], subnets: Sequence[SubnetRow], mac: str, owner: str, held: Collection[str]
-) -> Want:
+def _asked(entry: Mapping[str, Any], subnets: Sequence[SubnetRow], mac: str, owner: str, held: Collection[str]) -> Want:
     subnet_id, address = entry.get("subnet_id"), entry.get("ip_address")
     if not subnet_id and not address:
         raise InvalidInput(error_message="IP allocation requires subnet_id or ip_address")

@@ -33,9 +33,7 @@ def find(tx: Tx, context: Context, query: Query) -> list[View]:
 
 def _subnets(tx: Tx, network_ids: list[str], versions: Any) -> dict[str, list[View]]:
     held = SUBNETS.c
-    used = (
-        sa.select(sa.func.count()).where(IP_ALLOCATIONS.c.subnet_id == held.id).correlate(SUBNETS).scalar_subquery()
-    )
+    used = sa.select(sa.func.count()).where(IP_ALLOCATIONS.c.subnet_id == held.id).correlate(SUBNETS).scalar_subquery()
     columns = (held.network_id, held.id, held.name, held.cidr, held.ip_version, held.allocation_pools)
     statement = sa.select(*columns, used.label("used")).where(among(tx, held.network_id, network_ids))
     if versions is not None:

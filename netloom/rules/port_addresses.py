@@ -87,9 +87,7 @@ def _matched(wants: Sequence[Want], held: Sequence[Place]) -> tuple[set[Place], 
     """Which addresses stay because they are wanted, and which wants they leave open."""
     places = {(want.subnets[0]["id"], want.address) for want in wants if want.address}
     kept = {place for place in held if place in places}
-    missing = [
-        want for want in wants if want.address and (want.subnets[0]["id"], want.address) not in kept
-    ]
+    missing = [want for want in wants if want.address and (want.subnets[0]["id"], want.address) not in kept]
     for want in wants:
         if want.address:
             continue

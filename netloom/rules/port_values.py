@@ -89,9 +89,7 @@ def dhcp_options(asked: Sequence[Mapping[str, Any]], held: Sequence[Mapping[str,
         options.pop(key, None)
         if option.get("opt_value") is not None:
             options[key] = option["opt_value"]
-    return [
-        {"opt_name": name, "opt_value": value, "ip_version": version} for (name, version), value in options.items()
-    ]
+    return [{"opt_name": name, "opt_value": value, "ip_version": version} for (name, version), value in options.items()]
 
 
 def check_profile(profile: Mapping[str, Any]) -> None:

@@ -171,12 +171,16 @@ def _row(tx: Tx, context: Context, body: Body, network: Network, decided: Body) 
     if pools:
         subnet_values.check_pools(network, pools)
         subnet_values.check_gateway_outside(pools, gateway)
-    filled: Body = {name: body.get(name) or [] for name in LISTS} | decided | {
-        "allocation_pools": pools or subnet_values.default_pools(network, gateway),
-        "cidr": str(network),
-        "ipv6_ra_mode": body.get("ipv6_ra_mode"),
-        "ipv6_address_mode": body.get("ipv6_address_mode"),
-    }
+    filled: Body = (
+        {name: body.get(name) or [] for name in LISTS}
+        | decided
+        | {
+            "allocation_pools": pools or subnet_values.default_pools(network, gateway),
+            "cidr": str(network),
+            "ipv6_ra_mode": body.get("ipv6_ra_mode"),
+            "ipv6_address_mode": body.get("ipv6_address_mode"),
+        }
+    )
     row = standard.new_row(tx, SUBNET, body, **filled)
     subnet_values.check_services(context.settings, row["id"], network.version, row)
     return row

@@ -56,7 +56,11 @@ class Api:
         headers = self._headers | ({"Content-Type": "application/json"} if content else {})
         with network_of(self._pid):
             answer = self._pool.request(method, self.base + path, body=content, headers=headers)
-        return answer.status, answer.headers, json.loads(answer.data) if answer.data[:1] in (b"{", b"[") else answer.data
+        return (
+            answer.status,
+            answer.headers,
+            json.loads(answer.data) if answer.data[:1] in (b"{", b"[") else answer.data,
+        )
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and body of the answer; status 0 when there is none."""

@@ -51,7 +51,9 @@ class Plant:
         self.root = Path(f"/proc/{machine.pid}/root")
         values = {"host": "netloom-test", "secret": "of-the-test", "physical_network": "public", "bridge": "br-ex"}
         text = CONFIGURATION.format(**values)
-        text = text.replace("[netloom]", f"[netloom]\naudit_interval = {AUDIT}").replace("[DEFAULT]", "[DEFAULT]\ndebug = true")
+        text = text.replace("[netloom]", f"[netloom]\naudit_interval = {AUDIT}").replace(
+            "[DEFAULT]", "[DEFAULT]\ndebug = true"
+        )
         self.write("/etc/netloom/netloom.conf", text)
         self.cloud = Cloud(machine)
         self.api = Api(machine.pid)
@@ -156,7 +158,9 @@ class Plant:
         ages = []
         for bridge in self.machine.run("ovs-vsctl", "list-br").stdout.split():
             flows = self.machine.run("ovs-ofctl", "-O", "OpenFlow14", "dump-flows", bridge).stdout.splitlines()
-            ages += [float(age[1]) for flow in flows if OURS in flow and (age := re.search(r"duration=([\d.]+)s", flow))]
+            ages += [
+                float(age[1]) for flow in flows if OURS in flow and (age := re.search(r"duration=([\d.]+)s", flow))
+            ]
         return min(ages)
 
     @contextmanager
