@@ -239,9 +239,7 @@ def test_binding_follows_the_agents(cloud: Cloud) -> None:
     with pytest.raises(ports.PortBound):
         cloud.update("port", port["id"], mac_address="fa:16:3e:00:00:07")
     assert cloud.update("port", port["id"], binding__host_id="")["binding:vif_type"] == "unbound"
-    flat = cloud.create(
-        "network", cloud.admin, provider__network_type="flat", provider__physical_network="physnet2"
-    )
+    flat = cloud.create("network", cloud.admin, provider__network_type="flat", provider__physical_network="physnet2")
     lost = cloud.create("port", cloud.admin, network_id=flat["id"], binding__host_id="h1")
     assert lost["binding:vif_type"] == "binding_failed"
     cloud.heartbeat("h1", switch_role(bridge_mappings={"physnet2": "br-2"}))

@@ -12,7 +12,6 @@ from tests.statements import statements
 APPLIED_NOW = ("applied", "1", "")
 
 
-
 def report(cloud: Cloud, host: str, statuses: dict[str, tuple[str, str, str]], *gone: str) -> None:
     with cloud.store.write() as tx:
         status.report(tx, host, statuses, gone)

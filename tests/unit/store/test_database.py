@@ -31,10 +31,15 @@ def test_only_the_owner_can_read_the_database(store, tmp_path):
 def test_a_failed_transaction_leaves_nothing_and_wakes_nobody(store):
     woken = []
     store.listen(lambda: woken.append(True))
-    with pytest.raises(ZeroDivisionError), store.write() as tx:
-        tx.execute(sa.insert(HOSTS).values(name="h1", key_digest="x"))
-        tx.changed("host", "h1")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with store.write() as tx:
+            tx.execute(sa.insert(HOSTS).values(name="h1", key_digest="x"))
+            tx.changed("host", "h1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with store.read() as tx:
         assert tx.rows(sa.select(HOSTS)) == tx.rows(sa.select(CHANGES)) == []
     assert woken == []
