@@ -71,8 +71,9 @@ class Instances:
 
     def observe(self) -> Iterator[Instance]:
         """The instances of this host. The cards of a running one are those that are there."""
-        present = cards()
-        found = [self._observe(path.name, present) for path in self._directories()]
+        directories = self._directories()
+        present = cards() if directories else {}  # looking at all links takes time
+        found = [self._observe(path.name, present) for path in directories]
         self._watch({process for _, process in found if process.alive})
         return iter([instance for instance, _ in found])
 
@@ -199,6 +200,8 @@ class Instances:
                 self._held.pop(instance_id)[1].close()
 
     def _stop(self, instance_ids: Sequence[str], grace: float) -> None:
+        if not instance_ids:
+            return
         self._release(instance_ids)
         stop([self._process(instance_id) for instance_id in instance_ids], grace)
         unplug([device for device, card in cards().items() if card.instance_id in instance_ids])

@@ -11,6 +11,7 @@ import hashlib
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +22,8 @@ OURS = f"cookie={COOKIE_MARK << 48:#x}/{0xFFFF << 48:#x}"
 TIMEOUT_SECONDS = 60
 REFUSALS = 32
 """So many times a change is tried again without the flows that the switch refused."""
+REMEMBERED = 1 << 16
+"""Flows of which the words and the cookie are kept: from one plan to the next most are the same."""
 
 Cookies: TypeAlias = frozenset[int]
 Identity: TypeAlias = tuple[int, int]
@@ -38,10 +41,14 @@ def cookie(flow: Flow, ports: Mapping[str, int]) -> int:
     ovs-ofctl puts numbers for the names in a flow. So that the flow is written again when a port has been
     plugged anew under another number, the numbers of the ports that it names are part of the digest.
     """
-    named = {word: ports[word] for word in _words(flow) if word in ports}
+    return _cookie(flow, tuple((word, ports[word]) for word in _words(flow) if word in ports))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _cookie(flow: Flow, named: tuple[tuple[str, int], ...]) -> int:
     if not named:
         return flow.cookie
-    digest = hashlib.blake2b(f"{flow} {sorted(named.items())}".encode(), digest_size=6).digest()
+    digest = hashlib.blake2b(f"{flow} {list(named)}".encode(), digest_size=6).digest()
     return COOKIE_MARK << 48 | int.from_bytes(digest, "big")
 
 
@@ -170,9 +177,10 @@ class _BridgeError(Exception):
     """Nothing can be read from or done to a bridge; the text says why."""
 
 
-def _words(flow: Flow) -> list[str]:
-    """What may be port names in a flow, and much else."""
-    return _WORD.findall(f"{flow.match} {flow.actions}")
+@lru_cache(maxsize=REMEMBERED)
+def _words(flow: Flow) -> tuple[str, ...]:
+    """What may be port names in a flow, and much else; each once, sorted."""
+    return tuple(sorted(set(_WORD.findall(f"{flow.match} {flow.actions}"))))
 
 
 def _line(number: int, flow: Flow) -> str:

@@ -51,6 +51,8 @@ class Ovsdb:
         pidfile = (rundir or Path(socket.removeprefix("unix:")).parent) / "ovs-vswitchd.pid"
         self._replica = Replica(connection, TABLES, pidfile, timeout)
         self._known: dict[UUID, _Port] = {}
+        self._generation = -1
+        """Of the database, when its ports were read."""
         self.wake = self._replica.wake
         self.close = self._replica.close
 
@@ -127,9 +129,11 @@ class Ovsdb:
 
     def _ports(self) -> list["_Port"]:
         """All ports; those whose rows have not changed since the last time are not read again."""
-        version = self._replica.version
+        bridges, version = self._bridges(), self._replica.version
+        if self._generation == self._replica.generation:
+            return list(self._known.values())
         ports: dict[UUID, _Port] = {}
-        for bridge in self._bridges():
+        for bridge in bridges:
             place = bridge.name
             for row in bridge.ports:
                 known = self._known.get(row.uuid)
@@ -137,7 +141,7 @@ class Ovsdb:
                     interface = row.interfaces[0]
                     known = _read(place, row, interface, (version(row), version(interface)))
                 ports[row.uuid] = known
-        self._known = ports
+        self._known, self._generation = ports, self._replica.generation
         return list(ports.values())
 
     def _problems(self) -> dict[str, str]:

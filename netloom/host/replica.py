@@ -61,6 +61,7 @@ class Replica:
         # Retry soon, not after the usual 1 to 8 seconds: the server is on this host.
         self._idl._session.reconnect.set_backoff(100, 1000)
         self._pidfile = pidfile
+        self._connected = True
         self._vswitchd: Process | None = None
         self._vswitchd_seen = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -81,6 +82,11 @@ class Replica:
     def version(self, row: Row) -> int:
         """A number that is another one after every change of the row; reading a row's columns is slow."""
         return self._idl.versions.get(row.uuid, 0)
+
+    @property
+    def generation(self) -> int:
+        """A number that is another one after every change of any row."""
+        return int(self._idl.change_seqno)
 
     def synchronise(self) -> None:
         """Take in what the server has sent; wait for it if the connection is broken."""
@@ -146,7 +152,7 @@ class Replica:
         return str(transaction.commit())
 
     def wait(self, timeout: float) -> bool:
-        """Wait until a row changes, ovs-vswitchd has gone or come back, or ``wake`` is called.
+        """Wait until a row changes, a daemon of the switch has gone or come back, or ``wake`` is called.
 
         False when nothing of this happened within ``timeout`` seconds. The first call returns at once.
         """
@@ -166,9 +172,14 @@ class Replica:
         os.eventfd_write(self._wake, 1)
 
     def _happened(self) -> bool:
-        happened = self._idl.changed | self._woken() | self._vswitchd_changed()
+        happened = self._idl.changed | self._woken() | self._connection_changed() or self._vswitchd_changed()
         self._idl.changed = False
         return happened
+
+    def _connection_changed(self) -> bool:
+        """Whether the database server has gone or come since the last call."""
+        before, self._connected = self._connected, self._idl.up_to_date
+        return before != self._connected
 
     def _woken(self) -> bool:
         try:

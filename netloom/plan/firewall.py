@@ -7,6 +7,7 @@ a filtered guest is filtered there, broadcast and multicast packets too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from netloom.plan import antispoof, attachments, forwarding, matches, profiles
 from netloom.plan import pipeline as p
@@ -15,7 +16,6 @@ from netloom.plan.forwarding import Receiver, Segment
 from netloom.plan.intent import Intent
 from netloom.plan.names import to_physical
 from netloom.plan.numbers import number
-from netloom.plan.profiles import Profile
 from netloom.plan.settings import PlanSettings
 from netloom.plan.tunnels import PATCH_TO_TUNNELS
 from netloom.state import Element, Facts, Flow
@@ -118,7 +118,7 @@ def _filtered(bridge: str, guests: Iterable[Guest], intent: Intent, segments: Ma
     numbers = number(guest.port.id for guest in guests)
     for guest in guests:
         profile, segment = wanted[profiles.key(guest.port.security_groups)], segments[guest.port.network_id]
-        yield from _egress(bridge, guest, profile, segment.vlan)
+        yield from _egress(bridge, guest, profile.register, segment.vlan)
         register = numbers[guest.port.id]
         number_match, output = f"reg{p.REG_PORT}={register:#x}", f"output:{guest.device}"
         yield p.flow(bridge, p.DELIVER, p.ACCEPT, number_match, output, origin=guest.origin)
@@ -134,14 +134,20 @@ def _receive(guest: Guest, receiver: Receiver, segment: Segment) -> None:
         segment.extra.setdefault(mac, []).append(receiver)
 
 
-def _egress(bridge: str, guest: Guest, profile: Profile, vlan: int) -> Iterator[Flow]:
-    """Classification and anti-spoofing of what a guest sends."""
+@lru_cache(maxsize=4096)
+def _egress(bridge: str, guest: Guest, profile: int, vlan: int) -> tuple[Flow, ...]:
+    """As ``_sent``; from one plan to the next most guests are the same."""
+    return tuple(_sent(bridge, guest, profile, vlan))
+
+
+def _sent(bridge: str, guest: Guest, profile: int, vlan: int) -> Iterator[Flow]:
+    """Classification and anti-spoofing of what a guest sends. ``profile`` is the register of its rules."""
     port, origin = f"in_port={guest.device}", guest.origin
 
     def base(priority: int, match: tuple[str, ...], table: int) -> Flow:
         return p.flow(bridge, p.BASE_EGRESS, priority, match, p.resubmit(table), origin=origin)
 
-    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.load(p.REG_PROFILE, profile.register), p.resubmit(p.BASE_EGRESS))
+    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.load(p.REG_PROFILE, profile), p.resubmit(p.BASE_EGRESS))
     yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, port, enter, origin=origin)
     link_locals = {(mac, matches.link_local(mac)) for mac in guest.macs}
     for mac, prefix in sorted({*guest.pairs, *link_locals}):
