@@ -66,7 +66,7 @@ def main() -> None:
     restart(client, plugs, network, left, crowd + 2 * one)
 
 
-def eventually(condition: Callable[[], bool], pause: float = 0.003) -> None:
+def eventually(condition: Callable[[], bool], pause: float = 0.01) -> None:
     """Wait until ``condition()``.
 
     Raises:

@@ -63,8 +63,12 @@ class Ovsdb:
 
     def observe(self) -> Iterator[Ours]:
         """The bridges and ports that are ours, as they are."""
-        yield from (_bridge(row) for row in self._bridges() if MARK in row.external_ids)
-        yield from (port.ours for port in self._ports() if port.ours)
+        ports = self._ports()
+        local = {port.bridge: port.problem for port in ports if port.name == port.bridge}
+        for row in self._bridges():
+            if MARK in row.external_ids:
+                yield _bridge(row, local.get(row.name, "its local port is missing"))
+        yield from (port.ours for port in ports if port.ours)
 
     def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
         """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
@@ -242,10 +246,8 @@ def _pairs(column: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(column.items()))
 
 
-def _bridge(row: Row) -> Bridge:
-    """A bridge of ours as it is."""
-    local = [port for port in row.ports if port.name == row.name]
-    error = _problem(local[0], local[0].interfaces[0]) if local else "its local port is missing"
+def _bridge(row: Row, error: str) -> Bridge:
+    """A bridge of ours as it is; ``error`` is what is wrong with its local port."""
     if row.fail_mode != ["secure"]:
         error = "it forwards without flows (its fail_mode is not secure)"
     return Bridge(name=row.name, datapath_type=row.datapath_type or "system", error=error)
