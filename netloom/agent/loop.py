@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import select
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from netloom.feed.client import Mirror, Stream
 from netloom.feed.protocol import Role
 from netloom.host.host import Host
 from netloom.host.layout import Layout
-from netloom.host.vswitch import datapath_type
+from netloom.host.vswitch import VSwitch, datapath_type
 from netloom.plan import plan
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
@@ -31,12 +33,14 @@ RETRY = 2.0
 class Agent:
     """One host's agent: all roles in one process."""
 
-    def __init__(self, settings: HostSettings, guest_root: Path | None = None) -> None:
+    def __init__(self, settings: HostSettings, guest_root: Path | None = None, switch: VSwitch | None = None) -> None:
         """Prepare the agent; nothing on the host is touched before ``run``.
 
-        ``guest_root`` is the root file system of instances; without it this host runs none.
+        ``guest_root`` is the root file system of instances; without it this host runs none. ``switch`` is the
+        Open vSwitch that nobody else looks after: the agent starts again what dies of it.
         """
         self._settings = settings
+        self._switch = switch
         self._guest_root = guest_root
         self._datapath_type = settings.datapath_type or datapath_type()
         for directory in (settings.state_dir, settings.run_dir):
@@ -77,7 +81,7 @@ class Agent:
         try:
             while not self._stopped:
                 delay = self._converge(host)
-                host.wait(delay, self._wake)
+                self._wait(host, delay)
                 _drain(self._wake)
                 if time.monotonic() - audited > self._settings.audit_interval:
                     host.audit()
@@ -90,12 +94,31 @@ class Agent:
     def _reach_host(self) -> Host | None:
         """The host, once its Open vSwitch answers; None when we are stopped before."""
         while not self._stopped:
+            self._revive_switch()
             try:
                 return Host(self._layout, self._guest_root)
             except ConnectionError as error:
                 LOG.warning("Open vSwitch does not answer", ovsdb=self._layout.ovsdb, error=str(error), retry_in=RETRY)
                 time.sleep(RETRY)
         return None
+
+    def _revive_switch(self) -> None:
+        """Start what does not run of our own switch."""
+        if self._switch is None or self._switch.running():
+            return
+        LOG.warning("Open vSwitch has died and is started again", directory=str(self._switch.rundir))
+        try:
+            self._switch.start()
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            LOG.error("Open vSwitch could not be started", error=str(error))
+
+    def _wait(self, host: Host, delay: float) -> None:
+        """Wait until there is something to do; as long as the database does not answer, for the next attempt."""
+        try:
+            host.wait(delay, self._wake)
+        except ConnectionError as error:
+            LOG.warning("Open vSwitch does not answer", error=str(error), retry_in=RETRY)
+            select.select([self._wake], [], [], RETRY)
 
     def _responder(self) -> Responder:
         """The metadata responder, started; only the proxy's user may talk to it."""
@@ -112,6 +135,7 @@ class Agent:
         began = time.monotonic()
         fragments, versions = self._mirror.snapshot()
         self._intent = Intent(fragments)
+        self._revive_switch()
         facts = Facts()
         try:
             failures = host.apply(plan(self._intent, host.facts(), self._plan_settings))

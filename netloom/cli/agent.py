@@ -3,11 +3,12 @@
 import argparse
 import signal
 
-from netloom.agent.loop import Agent
+from netloom.agent.loop import OVS_RUNDIR, Agent
 from netloom.cli import logs
 from netloom.cli.processes import AGENT, claim
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
+from netloom.host.vswitch import VSwitch
 from netloom.settings.load import host_settings
 
 
@@ -27,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
         from netloom.standalone.guest.build import build
 
         guest_root = build(settings.state_dir / "guest")
-    agent = Agent(settings, guest_root)
+    switch = VSwitch(OVS_RUNDIR, settings.state_dir / "openvswitch")
+    ours = settings.ovsdb == switch.connection and switch.dbdir.exists()  # "netloom up" has made it
+    agent = Agent(settings, guest_root, switch if ours else None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     agent.run()

@@ -39,6 +39,7 @@ echo '== daemons'; ps -eo pid,lstart,args | grep -E ' (dnsmasq|haproxy|radvd|ovs
 echo '== files'
 find /var/lib/netloom/host /run/netloom -type f ! -name '*lease*' ! -name '*log' ! -path '*/disk/*' ! -name '*.pid' \
     -printf '%p %i %T@\n'
+echo '== contents'; cd /var/lib/netloom/host; find dhcp radvd metadata -type f ! -name '*lease*' | xargs -r sha1sum
 """
 
 
@@ -231,10 +232,16 @@ class Probe:
         self._out = self._process.stdout
         assert self._out.readline() == "ready\n"
 
+    def stop(self) -> None:
+        """Tell it to end."""
+        assert self._process.stdin
+        self._process.stdin.close()
+
     def end(self) -> str:
         """Let it end; what it told."""
+        self.stop()
         try:
-            return self._process.communicate(timeout=PATIENCE)[0]
+            return self._out.read()
         finally:
             self._process.kill()
             self._process.wait()

@@ -49,6 +49,7 @@ class Tally:
     def told(self) -> dict[str, Any]:
         """In the form of the result."""
         lost = self.sent - len(self.received)
+        self.gap = self.gap if self.received else float("inf")
         return {"sent": self.sent, "lost": lost, "gap": round(self.gap, 3), "broken": self.broken}
 
 

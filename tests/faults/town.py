@@ -17,6 +17,7 @@ class Town(Plant):
     def __init__(self, machine: Sandbox) -> None:
         machine.run("ip", "address", "add", f"{INTERNET}/32", "dev", "lo")
         super().__init__(machine)
+        self.bare = self.at_rest()
         api = self.api
         self.public = api.all("networks", "router:external=True")[0]["id"]
         self.network = api.make("network", name="town")["id"]
@@ -37,7 +38,7 @@ class Town(Plant):
         floating = api.make("floatingip", floating_network_id=self.public, port_id=self.port_of(self.one)["id"])
         self.floating = floating["floating_ip_address"]
         self.echoes = [self.probe("echo", "", PORT, inside=self.one), self.probe("echo", INTERNET, PORT)]
-        eventually(self._reaches, PATIENCE, "an answer of the floating IP")
+        eventually(self.reaches, PATIENCE, "an answer of the floating IP")
         self.at_rest()
 
     def port_of(self, server: str) -> dict[str, Any]:
@@ -56,7 +57,8 @@ class Town(Plant):
             "nsenter", f"--target={self.instance(self.one)}", "--net", "ping", "-c1", "-W1", address, check=False
         ).returncode == 0
 
-    def _reaches(self) -> bool:
+    def reaches(self) -> bool:
+        """Whether packets get through on all ways."""
         inner = self.inside("town-2", f"ping -c1 -W1 {self.fixed(self.one)} && ping -c1 -W1 {INTERNET} && echo yes")
         return "yes" in inner and self.machine.run("ping", "-c1", "-W1", self.floating, check=False).returncode == 0
 
@@ -89,6 +91,8 @@ class Traffic:
 
     def end(self) -> None:
         """Stop sending and count."""
+        for probe in self._ways.values():
+            probe.stop()
         for way, probe in self._ways.items():
             for protocol, told in json.loads(probe.end()).items():
                 self.told[f"{way} {protocol}"] = told
