@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from netloom.feed.fragments import Fragment, Port
+from netloom.feed.fragments import Fragment, Network, Port
 from netloom.feed.protocol import Status
 from netloom.plan import names
 from netloom.state import Facts, Failure
@@ -20,24 +20,34 @@ def judge(
 ) -> dict[str, Status]:
     """The status of every fragment after an apply.
 
-    A failure of something hostwide (a bridge) concerns the ports of this host, whose traffic it carries.
+    A failure of something hostwide (br-int) concerns the ports of this host, whose traffic it carries; that of a
+    network or of a physical network's bridge concerns the ports in it.
     """
     reasons: dict[str, str] = {}
     for failure in failures:
-        reasons.setdefault(failure.origin, f"{failure.element.split(' ', 2)[:2]}: {failure.reason}")
+        reasons.setdefault(failure.origin, f"{' '.join(failure.element.split(' ', 2)[:2])}: {failure.reason}")
     statuses = {}
     for name, fragment in fragments.items():
         if (version := versions.get(name)) is not None:
-            statuses[name] = _status(name, version, fragment, facts, reasons, host)
+            statuses[name] = _status(name, version, fragment, facts, _reason(fragment, fragments, reasons, host), host)
     return statuses
 
 
-def _status(name: str, version: str, fragment: Fragment, facts: Facts, reasons: Mapping[str, str], host: str) -> Status:
+def _reason(fragment: Fragment, fragments: Mapping[str, Fragment], reasons: Mapping[str, str], host: str) -> str | None:
+    """Why a fragment is not applied, as far as something failed."""
+    origins = [fragment.name]
+    if isinstance(fragment, Port) and fragment.host == host:
+        network = fragments.get(f"network/{fragment.network_id}")
+        if isinstance(network, Network):
+            origins += [names.origin_of_physical(network.physical_network), network.name]
+        origins.append(HOSTWIDE)
+    return next((reasons[origin] for origin in origins if origin in reasons), None)
+
+
+def _status(name: str, version: str, fragment: Fragment, facts: Facts, failed: str | None, host: str) -> Status:
+    if failed is not None:
+        return Status(name, version, "failed", failed)
     local = isinstance(fragment, Port) and fragment.host == host
-    if name in reasons:
-        return Status(name, version, "failed", reasons[name])
-    if local and HOSTWIDE in reasons:
-        return Status(name, version, "failed", reasons[HOSTWIDE])
     if local and isinstance(fragment, Port) and _must_be_plugged(fragment) and fragment.id not in facts.interfaces:
         return Status(
             name,

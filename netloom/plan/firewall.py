@@ -14,7 +14,7 @@ from netloom.plan import pipeline as p
 from netloom.plan.attachments import Guest
 from netloom.plan.forwarding import Receiver, Segment
 from netloom.plan.intent import Intent
-from netloom.plan.names import to_physical
+from netloom.plan.names import origin_of_physical, to_physical
 from netloom.plan.numbers import number
 from netloom.plan.settings import PlanSettings
 from netloom.plan.tunnels import PATCH_TO_TUNNELS
@@ -60,10 +60,10 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
 
 def _networks(settings: PlanSettings) -> Iterator[Flow]:
     """Frames from a network; group addressed ones are flooded."""
-    patches = [to_physical(bridge) for _, bridge in settings.bridge_mappings]
+    patches = [(to_physical(bridge), origin_of_physical(name)) for name, bridge in settings.bridge_mappings]
     bridge, arriving = settings.integration_bridge, p.resubmit(p.ARRIVING)
-    for patch in patches + [PATCH_TO_TUNNELS] * bool(settings.tunnel_types):
-        yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, f"in_port={patch}", arriving)
+    for patch, origin in patches + [(PATCH_TO_TUNNELS, "")] * bool(settings.tunnel_types):
+        yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, f"in_port={patch}", arriving, origin=origin)
     yield p.flow(bridge, p.ARRIVING, p.GROUP_ADDRESSED, "", "NORMAL")
 
 

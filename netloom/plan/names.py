@@ -39,6 +39,11 @@ def to_physical(bridge: str) -> str:
     return f"int-{bridge}"
 
 
+def origin_of_physical(physical_network: str) -> str:
+    """Origin of what a physical network needs on each host: it was asked for by the configuration alone."""
+    return f"physical_network/{physical_network}"
+
+
 def to_integration(bridge: str) -> str:
     """End on a physical network's bridge of the patch to br-int."""
     return f"phy-{bridge}"

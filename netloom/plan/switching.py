@@ -29,9 +29,10 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         yield p.flow(bridge, table, p.DEFAULT, "", "drop")
     known = [intent.networks[network] for network in sorted(vlans)]
     for physical_network, physical_bridge in settings.bridge_mappings:
-        yield from _patch(bridge, physical_bridge)
+        origin = names.origin_of_physical(physical_network)
+        yield from _patch(bridge, physical_bridge, origin)
         networks = [network for network in known if network.physical_network == physical_network]
-        yield from _physical(networks, physical_bridge, settings, vlans)
+        yield from _physical(networks, physical_bridge, settings, vlans, origin)
     for guest in attachments.guests(intent, facts, settings):
         network = intent.networks[guest.port.network_id]
         yield _guest_port(guest, intent, network, vlans[network.id], bridge)
@@ -44,14 +45,14 @@ def onwards(settings: PlanSettings) -> str:
     return p.resubmit(p.CLASSIFY) if settings.firewall_driver == "openvswitch" else "NORMAL"
 
 
-def _patch(bridge: str, physical_bridge: str) -> Iterator[Element]:
+def _patch(bridge: str, physical_bridge: str, origin: str) -> Iterator[Element]:
     here, there = names.to_physical(physical_bridge), names.to_integration(physical_bridge)
-    yield SwitchPort(bridge=bridge, name=here, kind="patch", options=(("peer", there),))
-    yield SwitchPort(bridge=physical_bridge, name=there, kind="patch", options=(("peer", here),))
+    yield SwitchPort(bridge=bridge, name=here, kind="patch", options=(("peer", there),), origin=origin)
+    yield SwitchPort(bridge=physical_bridge, name=there, kind="patch", options=(("peer", here),), origin=origin)
 
 
 def _physical(
-    networks: Iterable[Network], physical_bridge: str, settings: PlanSettings, vlans: Mapping[str, int]
+    networks: Iterable[Network], physical_bridge: str, settings: PlanSettings, vlans: Mapping[str, int], origin: str
 ) -> Iterator[Flow]:
     """VLANs change at both ends of the patch; what belongs to no network of this host stops there."""
     bridge, here, there = (
@@ -59,9 +60,9 @@ def _physical(
         names.to_physical(physical_bridge),
         names.to_integration(physical_bridge),
     )
-    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.DEFAULT, "", "NORMAL")
-    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.NOT_FOR_WIRE, f"in_port={there}", "drop")
-    yield p.flow(bridge, p.LOCAL_SWITCHING, p.FOREIGN, f"in_port={here}", "drop")
+    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.DEFAULT, "", "NORMAL", origin=origin)
+    yield p.flow(physical_bridge, p.LOCAL_SWITCHING, p.NOT_FOR_WIRE, f"in_port={there}", "drop", origin=origin)
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.FOREIGN, f"in_port={here}", "drop", origin=origin)
     for network in networks:
         local = vlans[network.id]
         if network.network_type == "vlan":
