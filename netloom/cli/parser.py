@@ -12,6 +12,7 @@ EPILOG = """\
 examples:
   netloom up                            a whole cloud on this machine
   netloom status                        every part and its health
+  netloom status tap1b2c3d4e-5f         why a port is, or is not, ACTIVE
   netloom exec web1 -- ip address       run a command inside an instance
   netloom down                          stop it all and leave nothing behind
 """
@@ -66,10 +67,14 @@ def _all_in_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Stop everything and remove it: processes, namespaces, bridges, instances, files, the database.",
     )
     down.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
-    commands.add_parser(
+    status = commands.add_parser(
         "status",
-        help="show every part and its health",
-        description="Show every part of this machine's cloud and its health; the exit code is 0 when all is well.",
+        help="show every part and its health, or why a port is not ACTIVE",
+        description="Show every part of this machine's cloud and its health, or a port's status and the reason for it;"
+        " the exit code is 0 when all is well.",
+    )
+    status.add_argument(
+        "port", metavar="PORT", nargs="?", help="a port's id, its beginning, or its device (tap…, qr-…)"
     )
 
 

@@ -3,19 +3,27 @@
 import argparse
 from pathlib import Path
 
+import sqlalchemy.exc
+
 from netloom.cli.client import Client
 from netloom.cli.processes import AGENT, SERVER
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, table
 from netloom.cli.up import OVS_RUNDIR
 from netloom.host.vswitch import daemon_pid
+from netloom.rules import explanation
+from netloom.rules.context import Context
 from netloom.settings.load import server_settings
+from netloom.settings.server import ServerSettings
+from netloom.store.database import Store
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the parts."""
+    """Show the parts, or why a port's status is what it is."""
     conf = configuration(arguments)
     settings = server_settings(conf)
+    if arguments.port:
+        return _explain(settings, arguments.port)
     parts = [
         _process("ovsdb-server", OVS_RUNDIR / "ovsdb-server.pid"),
         _process("ovs-vswitchd", OVS_RUNDIR / "ovs-vswitchd.pid"),
@@ -28,6 +36,25 @@ def run(arguments: argparse.Namespace) -> int:
         parts.append(("API", "down", str(trouble)))
     table(["PART", "HEALTH", "DETAIL"], parts)
     return 0 if all(health in ("up", "ok") for _, health, _ in parts) else 1
+
+
+def _explain(settings: ServerSettings, text: str) -> int:
+    """Explain ports by what the database says; the exit code is 0 when all are ACTIVE."""
+    context = Context(user_id="", project_id="", roles=frozenset({"admin"}), is_admin=True, settings=settings.network)
+    store = Store(settings.database)
+    try:
+        with store.read() as tx:
+            found = [explanation.explain(tx, context, port_id) for port_id in explanation.find(tx, text)]
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise Trouble(f"the database cannot be read: {error.__cause__ or error}") from None
+    finally:
+        store.close()
+    if not found:
+        raise Trouble(f"no port's id begins with '{text}', and no port's device has that name")
+    table(
+        ["PORT", "STATUS", "HOST", "REASON"], [(one.port_id, one.status, one.host or "-", one.reason) for one in found]
+    )
+    return 0 if all(one.status == "ACTIVE" for one in found) else 1
 
 
 def _process(name: str, pidfile: Path) -> tuple[str, str, str]:

@@ -80,17 +80,18 @@ def _set_ports(tx: Tx, host: str, ids: Mapping[str, list[str]]) -> None:
             table.binding_host_id == host, among(tx, table.id, ids.get("port", [])) | routed | leased
         )
     )
-    states = {name: told[0] for name, told in _held(tx, host, [_speaker(port) for port in ports]).items()}
+    states = {name: told[0] for name, told in _held(tx, host, [speaker(port) for port in ports]).items()}
     changes: dict[str, list[str]] = defaultdict(list)
     for port in ports:
-        status = _status(port, states.get(_speaker(port), "waiting"))
+        status = _status(port, states.get(speaker(port), "waiting"))
         if status != port["status"]:
             changes[status].append(port["id"])
     for status, port_ids in changes.items():
         tx.execute(PORTS.update().where(among(tx, table.id, port_ids)).values(status=status))
 
 
-def _speaker(port: Mapping[str, Any]) -> str:
+def speaker(port: Mapping[str, Any]) -> str:
+    """Name of the fragment whose state is that of a port."""
     if port["device_owner"] in ROUTER_PORTS:
         return f"router/{port['device_id']}"
     return f"dhcp/{port['network_id']}" if port["device_owner"] == DHCP else f"port/{port['id']}"

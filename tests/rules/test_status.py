@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from netloom.rules import ports, status
+from netloom.rules import explanation, ports, status
 from netloom.store.tables.feed import APPLIED
 from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTER_BINDINGS, ROUTERS
 from tests.rules.cloud import Cloud, View
@@ -112,3 +112,32 @@ def test_router_ports_and_floating_ips_follow_their_router(cloud: Cloud, bound: 
         assert tx.connection.scalar(floating) == "DOWN"
         assert tx.rows(sa.select(APPLIED)) == []
         assert tx.connection.scalar(sa.select(PORTS.c.revision_number).where(PORTS.c.id == port["id"])) == 1
+
+
+def explained(cloud: Cloud, port_id: str) -> tuple[str, str, str]:
+    with cloud.store.read() as tx:
+        found = explanation.explain(tx, cloud.admin, port_id)
+    return found.status, found.host, found.reason
+
+
+def test_the_status_of_a_port_is_explained(cloud: Cloud, bound: list[View]) -> None:
+    port, other = (view["id"] for view in bound)
+    assert explained(cloud, port) == ("DOWN", "h1", "h1 has not reported on it yet")
+    report(cloud, "h1", {f"port/{port}": ("failed", "1", "no bridge")})
+    assert explained(cloud, port) == ("ERROR", "h1", "failed: no bridge")
+    report(cloud, "h1", {f"port/{port}": APPLIED_NOW})
+    assert explained(cloud, port) == ("ACTIVE", "h1", "h1 has applied it")
+    cloud.update("port", port, admin_state_up=False)
+    assert "administratively down" in explained(cloud, port)[2]
+    cloud.update("port", other, binding__host_id="nowhere")
+    assert "nowhere had no live" in explained(cloud, other)[2]
+    cloud.update("port", other, binding__host_id="")
+    assert explained(cloud, other)[1:] == ("", "it is bound to no host: nothing uses it")
+
+
+def test_ports_are_found_by_id_and_by_device(cloud: Cloud, bound: list[View]) -> None:
+    port = bound[0]["id"]
+    with cloud.store.read() as tx:
+        for text in (port, port[:11], f"tap{port[:11]}", f"qr-{port[:11]}"):
+            assert explanation.find(tx, text) == [port]
+        assert explanation.find(tx, "tap%") == []
