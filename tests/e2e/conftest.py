@@ -11,6 +11,7 @@ from tests.sandbox import Sandbox, sandbox
 CONFIGURATION = """\
 [DEFAULT]
 metadata_proxy_shared_secret = a secret of the tests
+agent_down_time = 12
 [netloom]
 standalone = true
 roles = openvswitch, l3, dhcp, metadata, compute
@@ -18,6 +19,7 @@ roles = openvswitch, l3, dhcp, metadata, compute
 bridge_mappings = public:br-ex, physnet:br-vlan
 local_ip = 127.0.0.1
 [agent]
+report_interval = 2
 tunnel_types = vxlan, gre, geneve
 [ml2_type_flat]
 flat_networks = *
@@ -25,6 +27,8 @@ flat_networks = *
 network_vlan_ranges = physnet:1000:2000
 """
 """An operator's own: it has a second physical network."""
+ADD_PHYSICAL_BRIDGE = ("ovs-vsctl", "add-br", "br-vlan", "--", "set", "bridge", "br-vlan", "datapath_type=netdev")
+QUOTAS = "--secgroups -1 --secgroup-rules -1 --routers -1 --instances -1 --cores -1 --ram -1"
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +37,8 @@ def cloud() -> Iterator[Cloud]:
         machine.run("ip", "address", "add", "8.8.8.8/32", "dev", "lo")  # an address of the Internet
         configure(machine)
         made = Cloud(machine)
-        machine.run(*["ovs-vsctl", "add-br", "br-vlan", "--", "set", "bridge", "br-vlan", "datapath_type=netdev"])
-        made.openstack("quota set --secgroups -1 --secgroup-rules -1 --routers -1 admin")
+        machine.run(*ADD_PHYSICAL_BRIDGE)
+        made.openstack(f"quota set {QUOTAS} admin")
         yield made
         machine.run("ovs-vsctl", "del-br", "br-vlan")
         made.down()
