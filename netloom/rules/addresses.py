@@ -259,7 +259,7 @@ def _space(subnet: SubnetRow) -> Space:
     return Space(
         key=subnet["id"],
         column=IP_ALLOCATIONS.c.distance,
-        where=IP_ALLOCATIONS.c.subnet_id == subnet["id"],
+        scope=((IP_ALLOCATIONS.c.subnet_id, subnet["id"]),),
         ranges=tuple(found for found in ranges if found is not None),
     )
 

@@ -164,7 +164,7 @@ def _space(settings: NetworkSettings, segment: Segment) -> Space:
     return Space(
         key=f"segment {segment.network_type} {physical}",
         column=table.segmentation_id,
-        where=(table.network_type == segment.network_type) & (table.physical_network == physical),
+        scope=((table.network_type, segment.network_type), (table.physical_network, physical)),
         ranges=tuple(ranges),
     )
 

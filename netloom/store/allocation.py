@@ -8,8 +8,9 @@ waiting for them. Locks only save time: correctness rests on the key. On SQLite 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,16 +21,19 @@ SLACK = 64
 """How many more free numbers are looked up than are needed, for those that others are taking."""
 
 
+Column: TypeAlias = sa.ColumnElement[Any]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
     """Numbers of which each can be taken once."""
 
     key: str
     """Its name, unique among the spaces of all tables."""
-    column: sa.ColumnElement[Any]
+    column: Column
     """Column of the taken numbers."""
-    where: sa.ColumnElement[Any]
-    """Which rows of that column's table belong to this space."""
+    scope: tuple[tuple[Column, str], ...]
+    """Which rows of that column's table belong to this space: those with these values."""
     ranges: tuple[tuple[int, int], ...]
     """First and last numbers to choose from."""
 
@@ -96,15 +100,15 @@ def _free(
 ) -> dict[str, list[int]]:
     """The lowest free numbers of each space: as many as are wanted and ``SLACK`` more; one statement."""
     limits = {key: len(indices) + SLACK + len(refused.get(key, ())) for key, (_, indices) in demand.items()}
-    queries = [
-        query
-        for key, (space, _) in demand.items()
-        for first, last in space.ranges
-        for query in _gaps(space, first, last, limits[key])
-    ]
+    asked = [(space, *ends, limits[key]) for key, (space, _) in demand.items() for ends in space.ranges]
     gaps: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    if queries:
-        for key, first, last in tx.tuples(sa.union_all(*queries)):
+    if asked:
+        shapes = tuple((space.column, tuple(column for column, _ in space.scope)) for space, *_ in asked)
+        values: dict[str, Any] = {}
+        for place, (space, first, last, limit) in enumerate(asked):
+            values |= {f"key{place}": space.key, f"first{place}": first, f"last{place}": last, f"limit{place}": limit}
+            values |= {f"scope{place}_{number}": value for number, (_, value) in enumerate(space.scope)}
+        for key, first, last in tx.tuples(_all_gaps(shapes), values):
             gaps[key].append((first, last))
     return {
         key: list(islice(_numbers(sorted(gaps[key]), refused.get(key, set())), len(indices) + SLACK))
@@ -112,18 +116,31 @@ def _free(
     }
 
 
-def _gaps(space: Space, first: int, last: int, limit: int) -> list[sa.Select[Any]]:
+@lru_cache(maxsize=64)
+def _all_gaps(shapes: tuple[tuple[Column, tuple[Column, ...]], ...]) -> sa.CompoundSelect[Any]:
+    """The gaps of several ranges of spaces, as ``_gaps`` of each; built once."""
+    return sa.union_all(
+        *(query for place, (column, scope) in enumerate(shapes) for query in _gaps(place, column, scope))
+    )
+
+
+def _gaps(place: int, column: Column, scope: Iterable[Column]) -> list[sa.Select[Any]]:
     """The gap before the first taken number, and the lowest ones behind taken numbers: read in index order.
+
+    Parameters: ``key``, ``first``, ``last``, ``limit`` and the values of the scope's columns, each with the place.
 
     Most spaces are taken without gaps. Counting tells so several times quicker than comparing neighbours, which
     then starts at the last number.
     """
-    key, column = sa.literal(space.key, sa.Text), space.column
-    taken = (space.where, column >= first, column <= last)
+    key = sa.bindparam(f"key{place}", type_=sa.Text)
+    low, high = (
+        sa.cast(sa.bindparam(f"{end}{place}", type_=sa.BigInteger), sa.BigInteger) for end in ("first", "last")
+    )
+    mine = [part == sa.bindparam(f"scope{place}_{number}") for number, part in enumerate(scope)]
+    taken = (*mine, column >= low, column <= high)
     lowest = sa.select(sa.func.min(column)).where(*taken).scalar_subquery()
     dense = sa.func.count() == sa.func.max(column) - sa.func.min(column) + 1
     start = sa.select(sa.case((dense, sa.func.max(column)), else_=sa.func.min(column))).where(*taken).scalar_subquery()
-    low, high = (sa.cast(sa.literal(number, sa.BigInteger), sa.BigInteger) for number in (first, last))
     head = sa.select(key, low, sa.func.coalesce(lowest - 1, high))
     following = sa.func.lead(column).over(order_by=column).label("following")
     pairs = sa.select(column.label("number"), following).where(*taken, column >= start).subquery()
@@ -131,7 +148,7 @@ def _gaps(space: Space, first: int, last: int, limit: int) -> list[sa.Select[Any
         sa.select(key, pairs.c.number + 1, sa.func.coalesce(pairs.c.following - 1, high))
         .where(sa.func.coalesce(pairs.c.following, high + 1) > pairs.c.number + 1)
         .order_by(pairs.c.number)
-        .limit(limit)
+        .limit(sa.bindparam(f"limit{place}", type_=sa.Integer))
         .subquery()
     )
     return [head, sa.select(behind)]

@@ -62,12 +62,13 @@ class Tx:
     def _log(self) -> None:
         if not self._changes:
             return
-        transaction: Any = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
-        values = [
-            {"kind": kind, "object_id": object_id, "transaction": transaction if self.postgresql else 0}
-            for kind, object_id in self._changes
-        ]
-        self.connection.execute(CHANGES.insert().values(values))
+        rows = [{"kind": kind, "object_id": object_id} for kind, object_id in self._changes]
+        self.connection.execute(_LOG_POSTGRESQL if self.postgresql else _LOG_SQLITE, rows)
+
+
+_THIS_TRANSACTION = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
+_LOG_POSTGRESQL = CHANGES.insert().values(transaction=_THIS_TRANSACTION)
+_LOG_SQLITE = CHANGES.insert().values(transaction=0)
 
 
 class Store:
