@@ -10,7 +10,7 @@ from netloom.agent.loop import layout
 from netloom.cli import external
 from netloom.cli.processes import AGENT, SERVER, stop
 from netloom.cli.settings import configuration
-from netloom.cli.terminal import require_root, step
+from netloom.cli.terminal import Trouble, require_root, step
 from netloom.cli.up import OVS_RUNDIR
 from netloom.host import isolation
 from netloom.host.host import Host
@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         stop(settings.run_dir / SERVER)
     switch = VSwitch(OVS_RUNDIR, settings.state_dir / "openvswitch")
     with step("instances, routers, networks"):
+        if switch.dbdir.exists():
+            switch.start()  # should it have died: what is left can only be taken out of a running one
         if Path(settings.ovsdb.removeprefix("unix:")).exists():
             _sweep(conf)
     with step("Open vSwitch"):
@@ -52,7 +54,10 @@ def _sweep(conf: Any) -> None:
     from netloom.standalone.guest.build import build
 
     settings = host_settings(conf)
-    host = Host(layout(settings), build(settings.state_dir / "guest"))
+    try:
+        host = Host(layout(settings), build(settings.state_dir / "guest"))
+    except ConnectionError as error:
+        raise Trouble(f"{error} Start it, and run 'netloom down' again.") from None
     try:
         until = time.monotonic() + SWEEP_SECONDS
         while host.apply(HostState()) and time.monotonic() < until:

@@ -24,7 +24,8 @@ OURS = "cookie=0x6e6c"
 
 LOOK = r"""
 exec 2>&1
-echo '== switch'; ovs-vsctl get open_vswitch . cur_cfg
+echo '== changes of the switch'; ovs-vsctl get open_vswitch . cur_cfg
+echo '== switch'
 ovs-vsctl -f csv --columns=_uuid,name,tag,other_config list port
 ovs-vsctl -f csv --columns=_uuid,name,ofport,external_ids,ifindex list interface
 for bridge in $(ovs-vsctl list-br); do echo "== flows of $bridge"; ovs-ofctl -O OpenFlow14 --no-stats dump-flows $bridge; done
@@ -37,9 +38,10 @@ echo '== links'; ip -o link; echo '== addresses'; ip -o address
 echo '== filters'; nft list ruleset
 echo '== daemons'; ps -eo pid,lstart,args | grep -E ' (dnsmasq|haproxy|radvd|ovs[a-z-]*:?) |/init$' | grep -v grep
 echo '== files'
-find /var/lib/netloom/host /run/netloom -type f ! -name '*lease*' ! -name '*log' ! -path '*/disk/*' ! -name '*.pid' \
+find /var/lib/netloom/host /run/netloom 2>/dev/null -type f ! -name '*lease*' ! -name '*log' ! -path '*/disk/*' ! -name '*.pid' \
     -printf '%p %i %T@\n'
-echo '== contents'; cd /var/lib/netloom/host; find dhcp radvd metadata -type f ! -name '*lease*' | xargs -r sha1sum
+echo '== contents'; cd /var/lib/netloom/host 2>/dev/null && find dhcp radvd metadata -type f ! -name '*lease*' 2>/dev/null | xargs -r sha1sum
+:
 """
 
 
@@ -84,7 +86,7 @@ class Plant:
 
     def kill(self, *pids: int, signal: str = "KILL") -> None:
         """Send a signal and wait for the end."""
-        self.machine.run("kill", f"-{signal}", *map(str, pids))
+        self.machine.run("kill", f"-{signal}", *map(str, pids), check=False)  # some end with others
         eventually(lambda: not any(map(self.runs, pids)), PATIENCE, f"the end of {pids}")
 
     def start(self, what: str, options: str = "", directory: str = "/run/netloom") -> None:
@@ -128,9 +130,14 @@ class Plant:
         with self.logged("agent", "event='converged'.* failures=0", times):
             yield
 
-    def daemon(self, program: str) -> list[int]:
+    def daemons(self, program: str) -> list[int]:
         """Processes of a program."""
         return [int(pid) for pid in self.machine.run("pgrep", "-x", program, check=False).stdout.split()]
+
+    def processes(self) -> dict[int, str]:
+        """All processes but the first one, and what keeps that busy."""
+        lines = [line.split(None, 2) for line in self.machine.run("ps", "-eo", "pid=,ppid=,args=").stdout.splitlines()]
+        return {int(pid): args for pid, parent, args in lines if pid != "1" and not args.startswith(("sleep ", "ps "))}
 
     def other_api(self, base: str) -> Api:
         """A client of another server, when that answers."""

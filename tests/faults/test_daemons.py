@@ -28,11 +28,11 @@ def test_open_vswitch_killed_traffic_comes_back(town: Town, killed: tuple[str, .
 
 @pytest.mark.parametrize("program", ["dnsmasq", "haproxy", "radvd"])
 def test_a_daemon_killed_is_back_and_answers(town: Town, program: str) -> None:
-    before, pids = town.look(), town.daemon(program)
+    before, pids = town.look(), town.daemons(program)
     with town.traffic() as traffic:
         began = time.monotonic()
         town.kill(*pids)
-        eventually(lambda: len(town.daemon(program)) == len(pids), what=f"{program} again")
+        eventually(lambda: len(town.daemons(program)) == len(pids), what=f"{program} again")
         print(f"{program} is back after {time.monotonic() - began:.2f} s")
         if program == "dnsmasq":
             lease = "udhcpc -n -q -f -i eth0 -s /bin/true -t 5 -T 2 2>&1 && echo leased"
@@ -43,7 +43,7 @@ def test_a_daemon_killed_is_back_and_answers(town: Town, program: str) -> None:
         else:
             assert town.probe("solicit", "eth0", inside=town.two).end() == "advertised\n"
     assert traffic.losses == {}
-    town.becomes(before, "daemons", "files")
+    town.becomes(before, "daemons", "files", "changes of the switch")
 
 
 BREAKAGES = {
@@ -65,6 +65,6 @@ def test_what_is_broken_by_hand_is_put_right(town: Town, what: str) -> None:
     inside = f"inside='ip netns exec qrouter-{town.router}'"
     began = time.monotonic()
     town.machine.run("sh", "-c", f"{inside}; {BREAKAGES[what]}")
-    town.becomes(before, "switch", "files", "daemons")
+    town.becomes(before, "changes of the switch", "files", "daemons")
     print(f"{what}: put right within {time.monotonic() - began:.2f} s")
     eventually(town.reaches, what="packets on all ways")
