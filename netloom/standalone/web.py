@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
+from netloom.model.errors import ServiceUnavailable
+
 LOG = structlog.get_logger()
 MAX_BODY = 8 * 1024 * 1024
 """Octets of a request's body that is read as a whole."""
@@ -94,6 +96,7 @@ ErrorBody = Callable[[int, str, str], Any]
 TITLES = {
     300: "Multiple Choices", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict", 413: "Over Limit", 500: "Internal Server Error",
+    503: "Service Unavailable",
 }  # fmt: skip
 
 
@@ -176,6 +179,8 @@ class Service:
             return self._dispatch(call)
         except Problem as problem:
             return self._failure(problem)
+        except ServiceUnavailable as error:
+            return self._failure(Problem(error.status, str(error)))
         except Exception:
             LOG.exception("a request failed", service=self.root, path=call.path, request_id=call.request_id)
             return self._failure(Problem(500, "The server met an unexpected condition."))

@@ -14,7 +14,14 @@ from typing import Any, cast
 import msgspec
 import sqlalchemy as sa
 
+from netloom.model.errors import ServiceUnavailable
 from netloom.store.tables.feed import CHANGES
+
+
+class DatabaseFull(ServiceUnavailable):
+    """The database cannot grow."""
+
+    message = "The server has no room to write: nothing was changed. Free disk space where its database is."
 
 
 class Tx:
@@ -103,7 +110,11 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        """A transaction that is committed at the end, or rolled back when an exception leaves the block."""
+        """A transaction that is committed at the end, or rolled back when an exception leaves the block.
+
+        Raises:
+            DatabaseFull: there is no room for it; nothing was changed.
+        """
         if self._writer is not None:
             with self._writer:
                 yield from self._write()
@@ -111,11 +122,16 @@ class Store:
             yield from self._write()
 
     def _write(self) -> Iterator[Tx]:
-        with self.engine.connect().execution_options(writes=True) as connection:
-            tx = Tx(connection)
-            yield tx
-            tx._log()
-            connection.commit()
+        try:
+            with self.engine.connect().execution_options(writes=True) as connection:
+                tx = Tx(connection)
+                yield tx
+                tx._log()
+                connection.commit()
+        except sa.exc.OperationalError as error:
+            if _is_full(error):
+                raise DatabaseFull from error
+            raise
         if tx._changes:
             for wake in self._listeners:
                 wake()
@@ -129,6 +145,12 @@ def _make_private(path: str | None) -> None:
     """Make the database's file for its owner alone, before SQLite does; its other files take after it."""
     if path:
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _is_full(error: sa.exc.OperationalError) -> bool:
+    """Whether a statement failed for lack of room (SQLite result codes; PostgreSQL error code 53100)."""
+    sqlite, postgresql = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
+    return postgresql == "53100" or sqlite in ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
