@@ -58,6 +58,12 @@ def test_a_quota_is_never_exceeded(server, alice, admin):
     assert Counter(status for status, _ in answers) == {201: 5, 409: 15}
 
 
+def test_the_default_group_is_made_once(server, alice):
+    answers = _at_once(server, [("GET", "security-groups", None)] * CLIENTS)
+    assert Counter(status for status, _ in answers) == {200: CLIENTS}
+    assert alice.names("security-groups") == ["default"]
+
+
 def test_one_of_many_changes_of_a_revision_wins(server, alice):
     path = f"networks/{alice.network()['id']}"
     pool = urllib3.PoolManager(maxsize=CLIENTS, block=True)

@@ -1,7 +1,5 @@
 """One walk through each family, as clients take it: the shapes of answers, and what belongs to HTTP in them."""
 
-import threading
-
 import pytest
 
 
@@ -107,15 +105,6 @@ def test_the_default_group_is_there_when_groups_are_first_listed(alice, bob):
     assert alice.names("security-groups") == ["default"]
     assert alice.names("security-groups?name=default") == ["default"]
     assert bob.names("security-groups?tenant_id=alpha") == []
-
-
-def test_the_default_group_is_made_once(alice):
-    threads = [threading.Thread(target=alice.get, args=("security-groups",)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert alice.names("security-groups") == ["default"]
 
 
 def test_rules_of_security_groups(alice, bob):

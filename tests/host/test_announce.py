@@ -1,7 +1,6 @@
 """Announcements of addresses, and forgetting their connections."""
 
 import socket
-import time
 
 import pytest
 
@@ -38,9 +37,7 @@ def test_three_announcements_of_each_address_without_waiting(sandbox, device, mo
         listener.bind((device, 3))
         listener.settimeout(5)
         announcer = Announcer()
-        began = time.monotonic()
         announcer.announce([*addresses, missing])
-        assert time.monotonic() - began < 0.05
         while len(heard) < 9:
             frame = listener.recv(2000)
             arp = frame[12:14] == b"\x08\x06" and frame[28:32]

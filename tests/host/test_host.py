@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -325,22 +324,12 @@ def guests(lab):
     return [int(line.split()[1]) for info in infos for line in info.splitlines() if line.startswith("Pid:")]
 
 
-def test_speed_with_fifty_routers(lab):
-    """Bounds are several times what it takes on an idle machine: it is shared. The switch has tests of its own."""
+def test_fifty_routers_are_made_kept_and_grow_by_one_port(lab):
     routers = [e for n in range(50) for e in lab.router(n, ports=4) if not isinstance(e, SwitchPort | Flow)]
     plan = state(routers)
     more = state(routers, (e for e in lab.port(0, 9) if not isinstance(e, SwitchPort | Flow)))
     assert lab.host.apply(plan) == []
-    assert seconds(lambda: lab.host.apply(plan)) < 0.05
-    assert seconds(lambda: lab.host.apply(more)) < 0.15
-    lab.start()
-    assert seconds(lab.host.observe) < 2
     assert lab.host.apply(more) == []
-
-
-def seconds(action):
-    began = time.perf_counter()
-    action()
-    taken = time.perf_counter() - began
-    print(f"{taken:.4f} s")
-    return taken
+    lab.start()
+    assert without_flows(lab.seen()) == without_flows(more)
+    assert lab.host.apply(more) == []

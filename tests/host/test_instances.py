@@ -442,9 +442,7 @@ def test_copy_where_no_overlay_can_be(cloud: Cloud, tmp_path: Path) -> None:
 
 
 def test_build_is_repeatable(cloud: Cloud, tmp_path: Path) -> None:
-    began = time.monotonic()
     tree = build(tmp_path)
-    assert time.monotonic() - began < 2
     stamp = tree.stat().st_mtime_ns
     assert build(tmp_path) == tree
     assert tree.stat().st_mtime_ns == stamp

@@ -208,7 +208,7 @@ def test_waiting_ends_when_vswitchd_goes_and_when_it_is_back(switch: Switch) -> 
     began = time.monotonic()
     (failure,) = converge(switch, *BRIDGES, SwitchPort(bridge="br-int", name="qr-1"))
     assert "ovs-vswitchd is not running" in failure.reason
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8  # it does not wait for its time limit of 10 s
     switch.vswitch.start()
     assert switch.db.wait(5)
     eventually(lambda: converge(switch, *BRIDGES, SwitchPort(bridge="br-int", name="qr-1")) == [])
