@@ -28,8 +28,8 @@ test: test-packages $(VENV)/developed clients lint
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" tests/run
 
 lint: $(VENV)/developed
-	@$(BIN)/ruff check netloom tests
-	@$(BIN)/ruff format --check netloom tests
+	@$(BIN)/ruff check netloom tests bench
+	@$(BIN)/ruff format --check netloom tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
