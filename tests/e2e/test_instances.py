@@ -59,7 +59,7 @@ def test_addresses_are_given_lowest_first(world, site):
         if address == first.address():
             rule = world.openstack(f"security group rule create --protocol icmp {group}")["id"]
         eventually(lambda address=address: "1 received, 0%" in world.namespace(
-            f"qdhcp-{network}", "ping", "-q", "-c", "1", address, check=False), what=address)  # fmt: skip
+            f"qdhcp-{network}", "ping", "-q", "-c", "1", "-W", "1", address, check=False), what=address)  # fmt: skip
     world.openstack(f"security group rule delete {rule}")
 
 

@@ -7,18 +7,24 @@ line of output one of its exit code, its output and its errors.
 import importlib
 import json
 import os
+import pkgutil
 import sys
 import tempfile
 
 from openstackclient import shell
 
-for service in ("compute", "identity", "image", "network"):
-    importlib.import_module(f"openstackclient.{service}.client")
+PACKAGES = ("compute.v2", "identity.v3", "image.v2", "network.v2", "common")
 
 
 def main() -> None:
     """Serve until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for package in PACKAGES:
+        path = importlib.import_module(f"openstackclient.{package}").__path__
+        for module in pkgutil.iter_modules(path):
+            importlib.import_module(f"openstackclient.{package}.{module.name}")
+    shell.main(["module", "list"])  # what else is loaded at the first command
     for line in sys.stdin:
         arguments, environment = json.loads(line)
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
