@@ -194,7 +194,12 @@ class Daemons:
                 start_new_session=True,
                 umask=_UMASK,
             )
-        record = self._recorded(daemon, child.pid, _start_time(child.pid))
+        try:
+            record = self._recorded(daemon, child.pid, _start_time(child.pid))
+        except OSError:  # no room: nobody would know it for ours
+            child.kill()
+            child.wait()
+            raise
         self._running[daemon.name] = _Running(record, os.pidfd_open(child.pid), child)
 
     def _recorded(self, daemon: Daemon, pid: int, start: int) -> Record:

@@ -28,7 +28,10 @@ echo '== changes of the switch'; ovs-vsctl get open_vswitch . cur_cfg
 echo '== switch'
 ovs-vsctl -f csv --columns=_uuid,name,tag,other_config list port
 ovs-vsctl -f csv --columns=_uuid,name,ofport,external_ids,ifindex list interface
-for bridge in $(ovs-vsctl list-br); do echo "== flows of $bridge"; ovs-ofctl -O OpenFlow14 --no-stats dump-flows $bridge; done
+for bridge in $(ovs-vsctl list-br); do
+    echo "== flows of $bridge"
+    ovs-ofctl -O OpenFlow14 --no-stats dump-flows $bridge
+done
 for ns in $(ip netns | cut -d' ' -f1); do
     echo "== links of $ns"; ip -n $ns -o link; ip -n $ns -o address show | sed 's/valid_lft.*//'
     echo "== routes of $ns"; ip -n $ns route; ip -n $ns -6 route | sed 's/expires.*//'
@@ -38,9 +41,11 @@ echo '== links'; ip -o link; echo '== addresses'; ip -o address
 echo '== filters'; nft list ruleset
 echo '== daemons'; ps -eo pid,lstart,args | grep -E ' (dnsmasq|haproxy|radvd|ovs[a-z-]*:?) |/init$' | grep -v grep
 echo '== files'
-find /var/lib/netloom/host /run/netloom 2>/dev/null -type f ! -name '*lease*' ! -name '*log' ! -path '*/disk/*' ! -name '*.pid' \
+exec 2>/dev/null
+find /var/lib/netloom/host /run/netloom -type f ! -name '*lease*' ! -name '*log' ! -path '*/disk/*' ! -name '*.pid' \
     -printf '%p %i %T@\n'
-echo '== contents'; cd /var/lib/netloom/host 2>/dev/null && find dhcp radvd metadata -type f ! -name '*lease*' 2>/dev/null | xargs -r sha1sum
+echo '== contents'; cd /var/lib/netloom/host
+find dhcp radvd metadata -type f ! -name '*lease*' | xargs -r sha1sum
 :
 """
 
@@ -106,7 +111,7 @@ class Plant:
         self.start_agent()
 
     def start_agent(self) -> None:
-        """Start the agent and wait until it has been through its loop: from its snapshot, with the server, at an audit."""
+        """Start the agent and wait until it has been through its loop, alone and with the server."""
         with self.converging(3):
             self.start("agent")
 
@@ -147,6 +152,16 @@ class Plant:
 
         eventually(answers, PATIENCE, f"the answer of {base}")
         return Api(self.machine.pid, base)
+
+    @contextmanager
+    def no_room(self, mount: str) -> Iterator[None]:
+        """A file system in memory that is as large as what is in it."""
+        size, used = self.machine.run("df", "-k", "--output=size,used", mount).stdout.split()[-2:]
+        self.machine.run("mount", "-o", f"remount,size={used}k", mount)
+        try:
+            yield
+        finally:
+            self.machine.run("mount", "-o", f"remount,size={size}k", mount)
 
     # What is there
 

@@ -46,6 +46,16 @@ def test_a_daemon_killed_is_back_and_answers(town: Town, program: str) -> None:
     town.becomes(before, "daemons", "files", "changes of the switch")
 
 
+def test_a_daemon_that_cannot_be_recorded_is_not_left_behind(town: Town) -> None:
+    pids = town.daemons("dnsmasq")
+    with town.no_room("/run"):
+        with town.logged("agent", "not applied.*No space left", 2):
+            town.kill(*pids)
+        assert town.daemons("dnsmasq") == []
+    eventually(lambda: len(town.daemons("dnsmasq")) == len(pids), what="dnsmasq again")
+    town.at_rest()
+
+
 BREAKAGES = {
     "a flow": "ovs-ofctl del-flows br-int table=0",
     "all flows": "ovs-ofctl del-flows br-int",

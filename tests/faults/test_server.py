@@ -2,9 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -62,23 +60,13 @@ def test_killed_in_a_burst_it_keeps_what_it_acknowledged_and_nothing_half(town: 
     town.at_rest()
 
 
-@contextmanager
-def no_room(town: Town) -> Iterator[None]:
-    """The file system of the state directory is as large as what is in it."""
-    size = town.machine.run("sh", "-c", "df -k --output=size,used /var/lib | tail -1").stdout.split()
-    town.machine.run("mount", "-o", f"remount,size={size[1]}k", "/var/lib")
-    try:
-        yield
-    finally:
-        town.machine.run("mount", "-o", f"remount,size={size[0]}k", "/var/lib")
-
-
 def test_without_room_a_write_is_refused_and_changes_nothing(town: Town) -> None:
     before = {network["id"] for network in town.api.all("networks")}
     made: set[str] = set()
-    status, answer = 0, None
+    quota = f"/v2.0/quotas/{town.api.project}"
+    town.api.call("PUT", quota, {"quota": {"network": -1}})
     with town.traffic() as traffic:
-        with no_room(town):
+        with town.no_room("/var/lib"):
             for number in range(500):  # the database's files may have some room inside
                 body = {"networks": [{"name": f"room-{number}-{i}"} for i in range(20)]}
                 status, answer = town.api.ask("POST", "/v2.0/networks", body)
@@ -93,6 +81,7 @@ def test_without_room_a_write_is_refused_and_changes_nothing(town: Town) -> None
         assert {network["id"] for network in town.api.all("networks")} == before | made
         made.add(town.api.make("network", name="room again")["id"])
     assert traffic.losses == {}
+    town.api.call("DELETE", quota)
     for network in made:
         town.api.call("DELETE", f"/v2.0/networks/{network}")
     town.at_rest()

@@ -27,9 +27,7 @@ class Town(Plant):
         for family in (four, six):
             subnet = api.make("subnet", network_id=self.network, **family)["id"]
             api.call("PUT", f"/v2.0/routers/{self.router}/add_router_interface", {"subnet_id": subnet})
-        (self.group,) = (
-            group["id"] for group in api.all("security-groups", f"project_id={api.project}&name=default")
-        )
+        (self.group,) = (group["id"] for group in api.all("security-groups", f"project_id={api.project}&name=default"))
         for ethertype in ("IPv4", "IPv6"):
             rule = {"security_group_id": self.group, "direction": "ingress", "ethertype": ethertype}
             api.call("POST", "/v2.0/security-group-rules", {"security_group_rule": rule})
@@ -53,9 +51,12 @@ class Town(Plant):
 
     def pings(self, address: str) -> bool:
         """Whether the first instance reaches an address."""
-        return self.machine.run(
-            "nsenter", f"--target={self.instance(self.one)}", "--net", "ping", "-c1", "-W1", address, check=False
-        ).returncode == 0
+        return (
+            self.machine.run(
+                "nsenter", f"--target={self.instance(self.one)}", "--net", "ping", "-c1", "-W1", address, check=False
+            ).returncode
+            == 0
+        )
 
     def reaches(self) -> bool:
         """Whether packets get through on all ways."""
