@@ -123,7 +123,7 @@ class Host:
         retry = self._daemons.retry_in()
         due = retry is not None and retry < timeout
         happened = self._ovsdb.wait(retry if due and retry is not None else timeout)
-        if happened:
+        if self._ovsdb.switched():
             self._flows.clear()
         return happened or due
 

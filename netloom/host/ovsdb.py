@@ -61,6 +61,11 @@ class Ovsdb:
         back, or ``wake`` is called; False when nothing of this happened within ``timeout`` seconds."""
         return self._replica.wait(timeout)
 
+    def switched(self) -> bool:
+        """Whether, since the last call, ``wait`` saw more than a ``wake``: a row changed, or a daemon of the switch."""
+        before, self._replica.switched = self._replica.switched, False
+        return before
+
     def observe(self) -> Iterator[Ours]:
         """The bridges and ports that are ours, as they are."""
         ports = self._ports()

@@ -64,6 +64,8 @@ class Replica:
         self._connected = True
         self._vswitchd: Process | None = None
         self._vswitchd_seen = False
+        self.switched = True
+        """Set by ``wait`` when more happened than a ``wake``; whoever asks resets it."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.synchronise()
         self._vswitchd = self._find_vswitchd()
@@ -172,9 +174,10 @@ class Replica:
         os.eventfd_write(self._wake, 1)
 
     def _happened(self) -> bool:
-        happened = self._idl.changed | self._woken() | self._connection_changed() or self._vswitchd_changed()
+        switched = self._idl.changed | self._connection_changed() | self._vswitchd_changed()
         self._idl.changed = False
-        return happened
+        self.switched |= switched
+        return self._woken() or switched
 
     def _connection_changed(self) -> bool:
         """Whether the database server has gone or come since the last call."""
