@@ -8,7 +8,7 @@ from netloom.host import conntrack
 from netloom.host.announce import Announcer
 from netloom.host.namespaces import inside
 from netloom.host.veths import Veths
-from netloom.state import Address, Veth
+from netloom.state import Address, Chain, FilterTable, Veth
 
 from .sandbox import changes, eventually, namespaces, run
 
@@ -97,6 +97,26 @@ def test_connections_of_an_address_are_forgotten_and_others_not(sandbox, device)
     assert "203.0.113.10" not in table()
     assert "203.0.113.11" in table()
     assert conntrack.forget(sandbox.router(), {"10.0.0.6", "2001:db8::10"}) == 2
+
+
+def test_connections_of_an_address_that_leads_elsewhere_are_forgotten(sandbox, device):
+    def nat(*rules):
+        chain = Chain(name="neutron-l3-agent-PREROUTING", rules=rules)
+        return FilterTable(namespace=sandbox.router(), family=4, table="nat", chains=(chain,))
+
+    def connect(destination):
+        ports = ["-p", "tcp", "--sport", "1", "--dport", "2", "--state", "ESTABLISHED", "-t", "300"]
+        run(*in_router, "conntrack", "-I", "-s", "198.51.100.1", "-d", destination, *ports)
+
+    in_router = ("ip", "netns", "exec", sandbox.router())
+    moved, kept = "203.0.113.10", "203.0.113.11"
+    for destination in (moved, kept):
+        connect(destination)
+    stays = f"-d {kept}/32 -j DNAT --to-destination 10.0.0.6"
+    before, after = (nat(f"-d {moved}/32 -j DNAT --to-destination {to}", stays) for to in ("10.0.0.5", "10.0.0.7"))
+    assert conntrack.forget_translations([(before, after)]) == []
+    table = run(*in_router, "conntrack", "-L")
+    assert (moved in table, kept in table) == (False, True)
 
 
 def test_a_thousand_connections_are_forgotten_at_once(sandbox, device):
