@@ -127,7 +127,11 @@ class Plant:
                 stream.seek(before)
                 return len(re.findall(event.encode(), stream.read())) >= times
 
-        eventually(done, PATIENCE, f"'{event}' {times} times in the log of the {what}")
+        try:
+            eventually(done, PATIENCE, f"'{event}' {times} times in the log of the {what}")
+        except AssertionError:
+            print(log.read_text()[-5000:])
+            raise
 
     @contextmanager
     def converging(self, times: int = 1) -> Iterator[None]:
