@@ -25,6 +25,7 @@ def main() -> None:
         for module in pkgutil.iter_modules(path):
             importlib.import_module(f"openstackclient.{package}.{module.name}")
     shell.main(["module", "list"])  # what else is loaded at the first command
+    sys.stdout.flush()  # else every child would print what is left in the buffer
     for line in sys.stdin:
         arguments, environment = json.loads(line)
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
