@@ -16,14 +16,23 @@ TABLE = "netloom"
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
-def ensure(ovsdb: Ovsdb, datapath_type: str, interface: ipaddress.IPv4Interface, state_dir: Path) -> None:
-    """Make the bridge with its address and the masquerading; repeated calls change nothing.
+def ensure(
+    ovsdb: Ovsdb, datapath_type: str, interface: ipaddress.IPv4Interface, device: str | None, state_dir: Path
+) -> None:
+    """Make the bridge with its address, a device of the machine when one is given, and the masquerading.
+
+    Repeated calls change nothing.
 
     Raises:
         Trouble: something of it cannot be made.
     """
-    for failure in ovsdb.ensure_bridge(BRIDGE, datapath_type):
+    for failure in ovsdb.ensure_bridge(BRIDGE, datapath_type, [device] if device else []):
         raise Trouble(f"the bridge {BRIDGE} could not be made: {failure.reason}")
+    if device:
+        # What the segment knows of this machine is the device's MAC; without a word the bridge takes any of its ports'.
+        mac = Path(f"/sys/class/net/{device}/address").read_text().strip()
+        _run("ovs-vsctl", "set", "bridge", BRIDGE, f"other_config:hwaddr={mac}")
+        _run("ip", "link", "set", device, "up")
     _run("ip", "address", "replace", str(interface), "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     _run("ethtool", "-K", BRIDGE, "tx", "off")  # the userspace datapath passes on partial checksums

@@ -60,6 +60,11 @@ def _all_in_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="ADDRESS/LENGTH",
         help="this machine's address on the external network (default: %(default)s)",
     )
+    up.add_argument(
+        "--external-device",
+        metavar="DEVICE",
+        help="a network device of this machine to put into the external bridge (its addresses are not moved)",
+    )
     up.add_argument("--bare", action="store_true", help="make no external network 'public' in the API")
     down = commands.add_parser(
         "down",

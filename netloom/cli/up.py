@@ -92,7 +92,13 @@ def run(arguments: argparse.Namespace) -> int:
     with step("Open vSwitch"):
         _start_switch(conf, settings.state_dir)
         ovsdb = Ovsdb(conf.ovs.ovsdb_connection)
-        external.ensure(ovsdb, conf.ovs.datapath_type or datapath_type(), arguments.external, settings.state_dir)
+        external.ensure(
+            ovsdb,
+            conf.ovs.datapath_type or datapath_type(),
+            arguments.external,
+            arguments.external_device,
+            settings.state_dir,
+        )
         ovsdb.close()
     with step("database, credentials and keys"):
         url = f"http://{settings.listen[0]}:{settings.listen[1]}"

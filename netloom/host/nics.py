@@ -102,6 +102,8 @@ def _creation(instance_id: str, inner: str, nic: Nic, target: int, group: int) -
     peer += attribute(IFLA_ADDRESS, bytes.fromhex(nic.mac.replace(":", "")))
     data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
     body = bytes(16) + text(IFLA_IFNAME, nic.device) + number(IFLA_MTU, nic.mtu) + number(IFLA_GROUP, group)
+    # As hypervisors do: the port's MAC, but begun with fe, so that it is told from the guest's and never the lowest.
+    body += attribute(IFLA_ADDRESS, bytes.fromhex("fe" + nic.mac.replace(":", "")[2:]))
     body += attribute(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth") + data)
     alias = bytes(16) + text(IFLA_IFNAME, nic.device) + text(IFLA_IFALIAS, f"{_MARK}:{instance_id}:{inner}")
     return [Request(NEWLINK, body, CREATE | EXCL), Request(NEWLINK, alias)]

@@ -12,17 +12,25 @@ from tests.e2e.cloud import Cloud
 from tests.sandbox import eventually, sandbox
 
 HOST, GATEWAY, FLOATING = "172.16.0.120", "172.16.0.253", "172.16.0.118"
-INTERNET = "8.8.8.8"
+INTERNET, OUTSIDE = "8.8.8.8", "outside"
 
 
 @pytest.fixture(scope="module")
 def story():
-    """A cloud whose external network is 172.16.0.0/24; the machine is its gateway and has a second address."""
+    """A cloud on a machine with the device ens160, behind which a gateway and the Internet are."""
     with sandbox() as machine:
-        machine.run("ip", "address", "add", f"{INTERNET}/32", "dev", "lo")
-        cloud = Cloud(machine, "--bare", "--external", f"{GATEWAY}/24")
-        machine.run("ip", "address", "add", f"{HOST}/24", "dev", "br-ex")
-        yield Story(cloud)
+        for command in (
+            f"netns add {OUTSIDE}",
+            f"link add ens160 type veth peer name eth0 netns {OUTSIDE}",
+            "link set ens160 up",
+            f"-n {OUTSIDE} address add {GATEWAY}/24 dev eth0",
+            f"-n {OUTSIDE} address add {INTERNET}/32 dev lo",
+            f"-n {OUTSIDE} link set lo up",
+            f"-n {OUTSIDE} link set eth0 up",
+            f"netns exec {OUTSIDE} ethtool -K eth0 tx off",
+        ):
+            machine.run("ip", *command.split())
+        yield Story(Cloud(machine, "--bare", "--external", f"{HOST}/24", "--external-device", "ens160"))
 
 
 class Story:
@@ -36,6 +44,13 @@ class Story:
     @property
     def router(self) -> str:
         return f"qrouter-{self.ids['router']}"
+
+    def namespaces(self) -> set[str]:
+        """Those that are there, but for the one that stands for the world."""
+        return {line.split()[0] for line in self.machine.run("ip", "netns").stdout.splitlines()} - {OUTSIDE}
+
+    def mac(self, device: str) -> str:
+        return self.machine.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
 
     def in_router(self, *argv: str) -> str:
         return self.machine.run("ip", "netns", "exec", self.router, *argv).stdout
@@ -67,7 +82,11 @@ def test_before_anything_is_made_the_host_has_the_bridges_and_no_instance(story)
     eventually(lambda: "br-int" in story.machine.run("ovs-vsctl", "list-br").stdout)
     bridges = story.machine.run("ovs-vsctl", "list-br").stdout.split()
     assert {"br-int", "br-ex", "br-tun"} <= set(bridges)
-    assert story.machine.run("ip", "netns").stdout == ""
+    assert story.namespaces() == set()
+    assert story.machine.run("ovs-vsctl", "port-to-br", "ens160").stdout.strip() == "br-ex"
+    addresses = story.machine.run("ip", "-o", "address", "show", "br-ex").stdout
+    assert f"{HOST}/24" in addresses
+    assert story.mac("br-ex") == story.mac("ens160")
     assert not re.search(r"(tap|qvo|qvb|qbr)\w{8}-", story.machine.run("ip", "-o", "link").stdout)
 
 
@@ -102,11 +121,7 @@ def test_the_router_joins_them(story):
 
 def test_namespaces_are_there_for_the_router_and_for_networks_with_dhcp(story):
     expected = {story.router, f"qdhcp-{story.ids['demo-net']}"}
-
-    def names() -> set[str]:
-        return {line.split()[0] for line in story.machine.run("ip", "netns").stdout.splitlines()}
-
-    eventually(lambda: names() == expected, what=f"the namespaces {expected}")
+    eventually(lambda: story.namespaces() == expected, what=f"the namespaces {expected}")
 
 
 def test_the_router_has_its_routes(story):
@@ -174,9 +189,13 @@ def test_the_key_alone_opens_a_shell(story):
 
 def test_traffic_to_the_outside_works_from_the_instance(story):
     assert " 0% packet loss" in ssh(story, "ping", "-c", "3", INTERNET)
-    server = story.machine.popen("python3", "-m", "http.server", "--bind", INTERNET, "80", "--directory", "/run/netns")
+    outside = ("ip", "netns", "exec", OUTSIDE)
+    server = story.machine.popen(
+        *outside, "python3", "-m", "http.server", "--bind", INTERNET, "80", "--directory", "/run"
+    )
     try:
-        eventually(lambda: story.machine.run("curl", "-s", f"http://{INTERNET}/", check=False).returncode == 0)
+        asked = (*outside, "curl", "-s", f"http://{INTERNET}/")
+        eventually(lambda: story.machine.run(*asked, check=False).returncode == 0)
         assert "<html" in ssh(story, "sudo", "wget", "-q", "-O", "-", f"http://{INTERNET}/").lower()
     finally:
         server.kill()
@@ -189,11 +208,20 @@ def test_the_host_shows_the_tap_with_the_networks_mtu_in_br_int(story):
     link = story.machine.run("ip", "-o", "link", "show", tap).stdout
     assert "mtu 1450" in link
     assert "UP" in link
+    assert story.mac(tap) == "fe" + port["MAC Address"][2:]
     assert story.machine.run("ovs-vsctl", "port-to-br", tap).stdout.strip() == "br-int"
     assert (
         story.machine.run("ovs-vsctl", "get", "interface", tap, "external_ids:iface-id").stdout.strip('"\n')
         == port["ID"]
     )
+
+
+def test_bridges_have_the_mtu_of_what_is_in_them(story):
+    shown = {
+        name: story.machine.run("cat", f"/sys/class/net/{name}/mtu").stdout.strip()
+        for name in ("br-int", "br-ex", "br-tun")
+    }
+    assert shown == {"br-int": "1450", "br-ex": "1500", "br-tun": "1500"}
 
 
 def test_host_monitoring_sees_the_load(story):
@@ -216,7 +244,7 @@ def test_all_that_was_made_goes_and_the_host_is_as_before(story):
     openstack("router remove subnet router1 demo-net_subnet")
     openstack("router delete router1")
     openstack("network delete demo-net public")
-    eventually(lambda: story.machine.run("ip", "netns").stdout == "", what="no namespaces")
+    eventually(lambda: story.namespaces() == set(), what="no namespaces")
     links = story.machine.run("ip", "-o", "link").stdout
     assert not re.search(r"(tap|qr-|qg-)", links)
     assert story.machine.run("ls", "/var/lib/netloom/host/instances", check=False).stdout == ""
