@@ -2,6 +2,7 @@
 
 import hashlib
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import urllib3
@@ -99,3 +100,18 @@ def test_an_upload_that_is_cut_short_leaves_nothing(server):
     server.until(lambda: [file.name for file in directory.glob(f"{made['id']}*")] == [made["id"]])
     assert server.ask("GET", f"{path}/file").content == b"whole"
     server.ask("DELETE", path)
+
+
+def test_of_uploads_at_once_one_alone_is_taken(server):
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(6):
+            path = f"/image/v2/images/{create(server).body['id']}"
+
+            def put(content, path=path):
+                return server.ask("PUT", f"{path}/file", content=content, headers=OCTETS).status
+
+            texts = [bytes([65 + i]) * 1000 for i in range(8)]
+            statuses = list(pool.map(put, texts))
+            assert sorted(statuses) == [204] + [409] * 7
+            assert server.ask("GET", f"{path}/file").content == texts[statuses.index(204)]
+            server.ask("DELETE", path)

@@ -205,11 +205,13 @@ class _Images:
     def _begin(self, call: Call, who: Identity) -> None:
         with self._store.write() as tx:
             row = self._existing(tx, call, who, change=True)
-            if row["status"] != "queued":
-                raise Problem(409, f"Image status transition from {row['status']} to saving is not allowed")
             if not row["disk_format"] or not row["container_format"]:
                 raise Problem(400, "Properties disk_format, container_format must be set prior to saving data.")
-            tx.execute(sa.update(IMAGES).where(IMAGES.c.id == row["id"]).values(status="saving"))
+            # Of several uploads at once one alone takes the row out of the queue.
+            queued = sa.and_(IMAGES.c.id == row["id"], IMAGES.c.status == "queued")
+            if not tx.execute(sa.update(IMAGES).where(queued).values(status="saving")).rowcount:
+                status = "saving" if row["status"] == "queued" else row["status"]
+                raise Problem(409, f"Image status transition from {status} to saving is not allowed")
 
     def _become(self, image_id: str, values: Row) -> bool:
         with self._store.write() as tx:
