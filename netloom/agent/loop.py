@@ -176,6 +176,7 @@ def plan_settings(settings: HostSettings, datapath: str) -> PlanSettings:
         local_ip=settings.local_ip,
         l2_population=settings.l2_population,
         firewall_driver=settings.firewall_driver,
+        ha_vrrp_advert_int=settings.ha_vrrp_advert_int,
         dnsmasq_dns_servers=settings.dnsmasq_dns_servers,
         dnsmasq_local_resolv=settings.dnsmasq_local_resolv,
         enable_metadata_proxy=settings.enable_metadata_proxy and "metadata" in settings.roles,

@@ -132,11 +132,18 @@ class AddressSet(Fragment, frozen=True, tag="addresses"):
     prefixes: tuple[str, ...]
 
 
-class DhcpNetwork(Fragment, frozen=True, tag="dhcp"):
-    """This host serves DHCP for the network of this id; the addresses to lease are those of its ports."""
+class DhcpServer(msgspec.Struct, frozen=True):
+    """A host that serves DHCP for a network, and the port from which it does."""
 
+    host: str
     port_id: str
-    """The DHCP port of this host."""
+
+
+class DhcpNetwork(Fragment, frozen=True, tag="dhcp"):
+    """The hosts with this fragment serve DHCP for the network of this id; the leases are those of its ports."""
+
+    servers: tuple[DhcpServer, ...]
+    """In the order of the hosts' names."""
     isolated_subnets: tuple[str, ...]
     """Subnets without a router: their metadata is served from the DHCP namespace."""
     dns_domain: str = ""
@@ -165,6 +172,28 @@ class FloatingIp(msgspec.Struct, frozen=True):
     port_id: str
 
 
+class HaPort(msgspec.Struct, frozen=True):
+    """The port from which a host takes part in the election of a router's active host."""
+
+    host: str
+    port_id: str
+    mac: str
+    address: str
+    """With its prefix length: ``169.254.192.1/18``."""
+
+
+class HaGroup(msgspec.Struct, frozen=True):
+    """The hosts that carry one router, of which one is active (VRRP, RFC 5798)."""
+
+    network_id: str
+    """The hidden network on which they hear each other."""
+    mtu: int
+    vrid: int
+    """Virtual router id, 1 to 255; unique on the network."""
+    ports: tuple[HaPort, ...]
+    """In the order of the hosts' names."""
+
+
 class Router(Fragment, frozen=True, tag="router"):
     """A router, to each host that carries it."""
 
@@ -177,6 +206,8 @@ class Router(Fragment, frozen=True, tag="router"):
     """Next hops of the default routes: the gateway addresses of the external subnets in use."""
     floating_ips: tuple[FloatingIp, ...]
     routes: tuple[HostRoute, ...]
+    ha: HaGroup | None = None
+    """None: the router lives on one host."""
 
 
 class Nic(msgspec.Struct, frozen=True):
@@ -202,10 +233,24 @@ class Server(Fragment, frozen=True, tag="server"):
 
 
 class TunnelPeer(Fragment, frozen=True, tag="peer"):
-    """Another host that shares an overlay network with this one; ``id`` is its name."""
+    """A host that shares an overlay network with those that get this fragment; ``id`` is its name."""
 
     address: str
-    networks: tuple[str, ...]
+    """Its end of the tunnels."""
+    types: tuple[str, ...]
+    """Tunnels that it has, sorted: ``geneve``, ``gre``, ``vxlan``."""
 
 
-AnyFragment = Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer
+class Neighbour(Fragment, frozen=True, tag="neighbour"):
+    """A port of an overlay network, to the other hosts of that network: no more than they need to reach it."""
+
+    network_id: str
+    mac: str
+    addresses: tuple[str, ...]
+    """Its fixed addresses and those of its allowed address pairs that it alone may have, without prefix lengths."""
+    hosts: tuple[str, ...]
+    """Where it is, sorted. Several: each carries the router whose port it is, and the active one answers, so the
+    place of its MAC must be learned."""
+
+
+AnyFragment = Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer | Neighbour

@@ -62,6 +62,15 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     roles: list[Role]
 
 
+class RouterStates(msgspec.Struct, frozen=True, tag="router_states"):
+    """What this host is for its highly available routers: ``active``, ``standby`` or ``fault`` by id of the router.
+
+    Those that changed since the last message of this connection; the first one tells all.
+    """
+
+    states: dict[str, str]
+
+
 class Piece(msgspec.Struct, frozen=True):
     """A fragment on the wire."""
 
@@ -85,7 +94,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     reason: str
 
 
-FromAgent = Hello | Report | Heartbeat
+FromAgent = Hello | Report | Heartbeat | RouterStates
 FromServer = Update | Refused
 
 encode = msgspec.msgpack.Encoder().encode

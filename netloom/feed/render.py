@@ -14,6 +14,7 @@ from netloom.feed.fragments import (
     AddressSet,
     DhcpNetwork,
     DhcpOption,
+    DhcpServer,
     FixedIp,
     Fragment,
     HostRoute,
@@ -153,11 +154,15 @@ def dhcp_networks(tx: Tx, ids: Collection[str], settings: NetworkSettings) -> Re
     """Networks that are served by DHCP and have their DHCP port; 3 statements."""
     on_networks = among(tx, PORTS.c.network_id, ids)
     served = (
-        sa.select(PORTS.c.network_id, sa.func.min(PORTS.c.id).label("port_id"))
+        sa.select(PORTS.c.network_id, DHCP_BINDINGS.c.host, sa.func.min(PORTS.c.id).label("port_id"))
         .join(DHCP_BINDINGS, DHCP_BINDINGS.c.network_id == PORTS.c.network_id)
         .where(on_networks, PORTS.c.device_owner == DHCP, PORTS.c.binding_host_id == DHCP_BINDINGS.c.host)
-        .group_by(PORTS.c.network_id)
+        .group_by(PORTS.c.network_id, DHCP_BINDINGS.c.host)
+        .order_by(DHCP_BINDINGS.c.host)
     )
+    servers: dict[str, list[DhcpServer]] = defaultdict(list)
+    for row in tx.execute(served):
+        servers[row.network_id].append(DhcpServer(row.host, row.port_id))
     gateways = (
         sa.select(IP_ALLOCATIONS.c.subnet_id, IP_ALLOCATIONS.c.ip_address)
         .join(PORTS, PORTS.c.id == IP_ALLOCATIONS.c.port_id)
@@ -170,14 +175,14 @@ def dhcp_networks(tx: Tx, ids: Collection[str], settings: NetworkSettings) -> Re
         if (row.id, row.gateway_ip) not in routed:
             isolated[row.network_id].append(row.id)
     return {
-        row.network_id: DhcpNetwork(
-            id=row.network_id,
-            port_id=row.port_id,
-            isolated_subnets=tuple(isolated[row.network_id]),
+        network_id: DhcpNetwork(
+            id=network_id,
+            servers=tuple(those),
+            isolated_subnets=tuple(isolated[network_id]),
             dns_domain=settings.dns_domain,
             lease_seconds=settings.dhcp_lease_duration,
         )
-        for row in tx.execute(served)
+        for network_id, those in servers.items()
     }
 
 

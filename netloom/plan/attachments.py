@@ -49,18 +49,18 @@ class Guest:
         return (own, *sorted({mac for mac, _ in self.pairs} - {own}))
 
 
-def services(intent: Intent) -> Iterator[Service]:
+def services(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
     """Devices that other planners make on this host for networks that are known."""
     for router in routing.active(intent):
         for device, port in routing.devices(router, intent):
             yield Service(device, port.port_id, port.network_id, port.mac.lower(), router.name)
-    for served in dhcp.services(intent):
+    for served in dhcp.services(intent, settings):
         yield Service(served.device, served.port.id, served.network.id, served.port.mac.lower(), served.dhcp.name)
 
 
 def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:
     """Plugged interfaces that may talk, in the order of their ports' ids."""
-    for interface in _plugged(intent, facts):
+    for interface in _plugged(intent, facts, settings):
         port = intent.ports.get(interface.port_id)
         if port and port.host == settings.host and port.admin_state_up and port.network_id in intent.networks:
             yield Guest(interface, port)
@@ -72,17 +72,17 @@ def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[
     Their port is bound elsewhere or administratively down, or its network or the port itself is unknown.
     """
     known = {guest.interface.port_id for guest in guests(intent, facts, settings)}
-    return (interface for interface in _plugged(intent, facts) if interface.port_id not in known)
+    return (interface for interface in _plugged(intent, facts, settings) if interface.port_id not in known)
 
 
 def networks_in_use(intent: Intent, settings: PlanSettings) -> set[str]:
     """Ids of the networks that need a local VLAN here: those of bound ports, plugged or not, and of services."""
     wanted = {port.network_id for port in intent.ports_on(settings.host)}
-    wanted |= {service.network_id for service in services(intent)}
+    wanted |= {service.network_id for service in services(intent, settings)}
     return wanted & intent.networks.keys()
 
 
-def _plugged(intent: Intent, facts: Facts) -> Iterator[Interface]:
-    ours = {service.port_id for service in services(intent)}
+def _plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Interface]:
+    ours = {service.port_id for service in services(intent, settings)}
     interfaces: Mapping[str, Interface] = facts.interfaces
     return (interfaces[port_id] for port_id in sorted(interfaces) if port_id not in ours)

@@ -46,17 +46,18 @@ class Service:
         return {fixed.subnet_id: fixed.address for fixed in self.port.fixed_ips if fixed.subnet_id in wanted}
 
 
-def services(intent: Intent) -> Iterator[Service]:
-    """The networks to serve whose fragments are all here."""
+def services(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
+    """The networks that this host is to serve, and whose fragments are all here."""
     for dhcp in intent.dhcp.values():
-        network, port = intent.networks.get(dhcp.id), intent.ports.get(dhcp.port_id)
+        own = next((server.port_id for server in dhcp.servers if server.host == settings.host), "")
+        network, port = intent.networks.get(dhcp.id), intent.ports.get(own)
         if network and port:
             yield Service(dhcp, network, port)
 
 
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterator[Element]:
     """Namespaces, ports and servers of the networks that this host serves."""
-    for service in services(intent):
+    for service in services(intent, settings):
         namespace, device, origin = service.namespace, service.device, service.dhcp.name
         yield Namespace(name=namespace, origin=origin)
         yield from into_namespace(

@@ -42,7 +42,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     yield from _networks(settings)
     yield from _common(bridge)
     segments = {id: Segment(bridge, intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
-    for service in attachments.services(intent):
+    for service in attachments.services(intent, settings):
         segment, output = segments[service.network_id], f"output:{service.device}"
         segment.own[service.mac] = Receiver(output, service.origin, filtered=False)
         yield _trusted(bridge, service.device, segment.vlan, service.origin)

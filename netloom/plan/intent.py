@@ -9,6 +9,7 @@ from netloom.feed.fragments import (
     AddressSet,
     DhcpNetwork,
     Fragment,
+    Neighbour,
     Network,
     Port,
     Router,
@@ -67,8 +68,13 @@ class Intent:
 
     @cached_property
     def peers(self) -> Mapping[str, TunnelPeer]:
-        """Other hosts of shared overlay networks, by name."""
+        """Hosts of shared overlay networks, by name."""
         return self._of(TunnelPeer)
+
+    @cached_property
+    def neighbours(self) -> Mapping[str, Neighbour]:
+        """Ports of shared overlay networks, by id of the port."""
+        return self._of(Neighbour)
 
     @cached_property
     def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:

@@ -121,7 +121,7 @@ def _addresses(intent: Intent, settings: PlanSettings) -> Iterator[Element]:
 
 
 def _proxied(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
-    return (service for service in services(intent) if service.metadata(settings))
+    return (service for service in services(intent, settings) if service.metadata(settings))
 
 
 def _address6(namespace: str, device: str, origin: str) -> Iterator[Element]:

@@ -6,6 +6,7 @@ that share the network. Frames from a tunnel never go back into one.
 
 import hashlib
 import ipaddress
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from netloom.feed.fragments import Network, TunnelPeer
@@ -31,13 +32,14 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     yield from _patch(settings)
     yield from _fixed(bridge)
     flood: dict[str, list[str]] = {network.id: [] for network in overlays}
-    for kind, peer in _tunnels(intent, overlays):
+    shared = _hosts(intent)
+    for kind, peer in _tunnels(intent, overlays, shared, settings):
         port = tunnel_port(kind, peer, settings)
         yield port
         into = p.resubmit(p.FROM_TUNNEL[kind])
         yield p.flow(bridge, p.LOCAL_SWITCHING, 1, f"in_port={port.name}", into, origin=peer.name)
         for network in overlays:
-            if network.network_type == kind and network.id in peer.networks:
+            if network.network_type == kind and peer.id in shared[network.id]:
                 flood[network.id].append(port.name)
     for network in overlays:
         yield from _network(bridge, network, vlans[network.id], flood[network.id])
@@ -59,10 +61,24 @@ def tunnel_port(kind: str, peer: TunnelPeer, settings: PlanSettings) -> SwitchPo
     )
 
 
-def _tunnels(intent: Intent, overlays: Iterable[Network]) -> list[tuple[str, TunnelPeer]]:
-    kinds = {network.id: network.network_type for network in overlays}
-    pairs = {(kinds[id], peer.id) for peer in intent.peers.values() for id in peer.networks if id in kinds}
-    return [(kind, intent.peers[name]) for kind, name in sorted(pairs)]
+def _hosts(intent: Intent) -> Mapping[str, set[str]]:
+    """The hosts on which each overlay network has ports, by id of the network."""
+    hosts: dict[str, set[str]] = defaultdict(set)
+    for neighbour in intent.neighbours.values():
+        hosts[neighbour.network_id].update(neighbour.hosts)
+    return hosts
+
+
+def _tunnels(
+    intent: Intent, overlays: Iterable[Network], shared: Mapping[str, set[str]], settings: PlanSettings
+) -> list[tuple[str, TunnelPeer]]:
+    """The tunnels of this host: to those that share a network of the type with it."""
+    pairs = {(network.network_type, host) for network in overlays for host in shared[network.id]}
+    return [
+        (kind, intent.peers[host])
+        for kind, host in sorted(pairs)
+        if host != settings.host and host in intent.peers and kind in intent.peers[host].types
+    ]
 
 
 def _patch(settings: PlanSettings) -> Iterator[SwitchPort]:

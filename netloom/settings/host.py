@@ -35,5 +35,7 @@ class HostSettings:
     enable_metadata_proxy: bool
     enable_isolated_metadata: bool
     force_metadata: bool
+    ha_vrrp_advert_int: float
+    """Seconds between VRRP advertisements."""
     dnsmasq_dns_servers: tuple[str, ...]
     dnsmasq_local_resolv: bool

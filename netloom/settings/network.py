@@ -16,6 +16,18 @@ class NetworkSettings:
     agent_down_time: float = 75.0
     """Seconds without a sign of life after which an agent counts as dead."""
     dhcp_agents_per_network: int = 1
+    l3_ha: bool = False
+    """Whether new routers are highly available by default."""
+    l3_ha_net_cidr: str = "169.254.192.0/18"
+    l3_ha_network_type: str = ""
+    l3_ha_network_physical_name: str = ""
+    max_l3_agents_per_router: int = 3
+    """0: all."""
+    min_l3_agents_per_router: int = 2
+    allow_automatic_l3agent_failover: bool = True
+    allow_automatic_dhcp_failover: bool = True
+    network_auto_schedule: bool = True
+    router_auto_schedule: bool = True
     dhcp_lease_duration: int = 86400
     """Seconds."""
     dns_domain: str = "openstacklocal"

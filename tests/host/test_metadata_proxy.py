@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netloom.agent.metadata import NovaMetadata, Responder
-from netloom.feed.fragments import DhcpNetwork, FixedIp, Fragment, Network, Port, Subnet
+from netloom.feed.fragments import DhcpNetwork, DhcpServer, FixedIp, Fragment, Network, Port, Subnet
 from netloom.plan import dhcp, metadata
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
@@ -83,7 +83,7 @@ class Cloud:
             ),
             port(f"{network}-dhcp", network, "fa:16:3e:00:00:02", "2", ""),
             port(f"{network}-vm", network, "fa:16:3e:00:00:05", "5", f"instance-{name}"),
-            DhcpNetwork(id=network, port_id=f"{network}-dhcp", isolated_subnets=("s4", "s6")),
+            DhcpNetwork(id=network, servers=(DhcpServer("host1", f"{network}-dhcp"),), isolated_subnets=("s4", "s6")),
         ):
             self.fragments[fragment.name] = fragment
         self.connect(network)
@@ -93,7 +93,7 @@ class Cloud:
         vm = f"nl-{network}-vm"
         if vm not in self.lab.namespaces:
             self.lab.namespace(vm)
-        (service,) = (s for s in dhcp.services(self.intent) if s.network.id == network)
+        (service,) = (s for s in dhcp.services(self.intent, SETTINGS) if s.network.id == network)
         self.lab.namespace(service.namespace)
         self.lab.link(service.namespace, service.device, vm, "eth0", mac="fa:16:3e:00:00:05")
         self.lab.address(service.namespace, service.device, "10.0.0.2/24")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.feed.fragments import TunnelPeer
+from netloom.feed.fragments import Neighbour, TunnelPeer
 from netloom.plan.packet import CT_STATES, Packet
 from netloom.plan.simulate import Switch
 from netloom.state import Bridge, Flow, HostState, SwitchPort
@@ -206,7 +206,8 @@ def cloud() -> World:
         .put(network(), overlay, network(3, "flat"), everything, ruled, also, stateless)
         .put(port(1, [everything.id]), port(2, [ruled.id]), port(3, [ruled.id, also.id], address_pairs=pairs))
         .put(port(4, [stateless.id]), port(5, port_security=False), port(6, admin_state_up=False))
-        .put(TunnelPeer("host2", "192.0.2.2", (overlay.id,)))
+        .put(TunnelPeer("host2", "192.0.2.2", ("vxlan",)))
+        .put(Neighbour("remote", overlay.id, OUTSIDE_MAC, ("10.0.0.9",), ("host2",)))
         .put(port(7, [everything.id], network_id=overlay.id), port(8, network_id=network(3).id, port_security=False))
         .members(MEMBERS[0], "10.0.0.1", "10.0.0.4", "2001:db8::1")
         .members(MEMBERS[1], "10.0.0.0/29", "2001:db8::/125")

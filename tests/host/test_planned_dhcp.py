@@ -11,6 +11,7 @@ import pytest
 from netloom.feed.fragments import (
     DhcpNetwork,
     DhcpOption,
+    DhcpServer,
     FixedIp,
     Fragment,
     HostRoute,
@@ -134,7 +135,12 @@ class Served:
     def plan(self) -> HostState:
         fragments: list[Fragment] = [self.network, self.server, *self.ports]
         fragments.append(
-            DhcpNetwork(id=self.id, port_id=self.server.id, isolated_subnets=("s4",), dns_domain="openstacklocal")
+            DhcpNetwork(
+                id=self.id,
+                servers=(DhcpServer("host1", self.server.id),),
+                isolated_subnets=("s4",),
+                dns_domain="openstacklocal",
+            )
         )
         intent = Intent({fragment.name: fragment for fragment in fragments})
         return HostState(dhcp.plan(intent, Facts(), SETTINGS, {self.id: 1}))

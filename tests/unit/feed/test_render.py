@@ -8,6 +8,7 @@ from netloom.feed.fragments import (
     AddressSet,
     DhcpNetwork,
     DhcpOption,
+    DhcpServer,
     FixedIp,
     FloatingIp,
     HostRoute,
@@ -133,10 +134,14 @@ def test_dhcp(store):
         cloud.serve_dhcp(tx, net, "h1")
         assert render(tx, [f"dhcp/{net}"]) == {f"dhcp/{net}": None}
         port = cloud.port(tx, net, "h1", device_owner="network:dhcp")
+        cloud.serve_dhcp(tx, net, "h2")
+        other = cloud.port(tx, net, "h2", device_owner="network:dhcp")
         cloud.port(tx, net, "h9", device_owner="network:dhcp")
         cloud.port(tx, net, "h1", [(routed, "10.0.0.1")], device_owner="network:router_interface", device_id="r")
         cloud.port(tx, net, "h1", [(isolated, "10.1.0.7")], device_owner="network:router_interface", device_id="r")
-    assert one(store, f"dhcp/{net}") == DhcpNetwork(net, port, (isolated,), "openstacklocal", 86400)
+    assert one(store, f"dhcp/{net}") == DhcpNetwork(
+        net, (DhcpServer("h1", port), DhcpServer("h2", other)), (isolated,), "openstacklocal", 86400
+    )
 
 
 def test_router(store):

@@ -3,6 +3,7 @@
 from netloom.feed.fragments import (
     DhcpNetwork,
     DhcpOption,
+    DhcpServer,
     FixedIp,
     FloatingIp,
     Fragment,
@@ -158,8 +159,15 @@ def cloud() -> list[Fragment]:
         port("six-port", SIX, "fa:16:3e:00:00:16", ("sub-six", "2001:db8:6::16"), device_id="instance-6"),
         port(DHCP_PORT, DEMO, "fa:16:3e:00:00:03", ("sub-demo", "192.168.1.2"), device_owner="network:dhcp"),
         port(DHCP_PORT6, SIX, "fa:16:3e:00:00:04", ("sub-six", "2001:db8:6::2"), device_owner="network:dhcp"),
-        DhcpNetwork(id=DEMO, port_id=DHCP_PORT, isolated_subnets=("sub-demo",), dns_domain="openstacklocal"),
-        DhcpNetwork(id=SIX, port_id=DHCP_PORT6, isolated_subnets=(), dns_domain="openstacklocal"),
+        DhcpNetwork(
+            id=DEMO,
+            servers=(DhcpServer("host1", DHCP_PORT),),
+            isolated_subnets=("sub-demo",),
+            dns_domain="openstacklocal",
+        ),
+        DhcpNetwork(
+            id=SIX, servers=(DhcpServer("host1", DHCP_PORT6),), isolated_subnets=(), dns_domain="openstacklocal"
+        ),
         SERVER,
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from netloom.feed.fragments import DhcpNetwork, DhcpOption, Fragment, HostRoute, Network, Subnet
+from netloom.feed.fragments import DhcpNetwork, DhcpOption, DhcpServer, Fragment, HostRoute, Network, Subnet
 from netloom.plan import dhcp
 from netloom.state import Daemon, File, HostState, Route
 from tests.unit.plan import golden
@@ -15,7 +15,9 @@ from tests.unit.plan import services as cloud
 SERVER_PORT = cloud.port(
     cloud.DHCP_PORT, cloud.DEMO, "fa:16:3e:00:00:03", ("sub-demo", "192.168.1.2"), device_owner="network:dhcp"
 )
-DHCP = DhcpNetwork(id=cloud.DEMO, port_id=cloud.DHCP_PORT, isolated_subnets=(), dns_domain="openstacklocal")
+DHCP = DhcpNetwork(
+    id=cloud.DEMO, servers=(DhcpServer("host1", cloud.DHCP_PORT),), isolated_subnets=(), dns_domain="openstacklocal"
+)
 
 
 def served(*fragments: Fragment, network: Network = cloud.DEMO_NET, dhcp_network: DhcpNetwork = DHCP) -> HostState:

@@ -5,11 +5,12 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.feed.fragments import DhcpNetwork, Fragment, Router, RouterPort, TunnelPeer
+from netloom.feed.fragments import DhcpNetwork, DhcpServer, Fragment, Neighbour, Router, RouterPort, TunnelPeer
 from netloom.plan import Intent, matches, plan, vlans
 from netloom.plan.numbers import number
 from netloom.plan.simulate import Switch
@@ -114,7 +115,7 @@ def test_spoofing_is_stopped_where_another_driver_filters():
 def test_services_talk_to_guests_and_are_filtered_at_the_guest():
     qr = RouterPort(id_of(0xB0, 50), network().id, OUTSIDE_MAC, 1500, ("10.0.0.254/24",), ("s",))
     router = Router("r", "demo", True, True, (qr,), None, (), (), ())
-    served = DhcpNetwork(network().id, id_of(0xB0, 51), ())
+    served = DhcpNetwork(network().id, (DhcpServer("host1", id_of(0xB0, 51)),), ())
     server = port(51, device_owner="network:dhcp", device_id="dhcp")
     cloud = small().put(router, served, server)
     state = cloud.plan()
@@ -141,7 +142,8 @@ def test_a_port_that_nobody_knows_is_not_kept_and_reaches_nobody():
 # Tunnels
 
 OVERLAY = network(7, "vxlan", 77)
-PEER = TunnelPeer("host2", "192.0.2.2", (OVERLAY.id,))
+PEER = TunnelPeer("host2", "192.0.2.2", ("vxlan",))
+REMOTE_PORT = Neighbour(id_of(0xB0, 9), OVERLAY.id, OUTSIDE_MAC, ("10.0.0.9",), ("host2",))
 TUNNEL = "vxlan-c0000202"
 
 
@@ -150,13 +152,17 @@ def overlay(*fragments: Fragment) -> World:
 
 
 def test_golden_tunnels():
-    state = overlay(PEER).plan()
+    state = overlay(PEER, REMOTE_PORT).plan()
     lines = str(state).splitlines(keepends=True)
     golden.check("tunnels", "".join(line for line in lines if re.search(r"br-tun|patch-tun|vxlan", line)))
 
 
 def test_an_overlay_goes_to_the_peers_that_share_it_and_learns_where_to():
-    cloud = overlay(PEER, TunnelPeer("host3", "192.0.2.3", (OVERLAY.id,)))
+    cloud = overlay(
+        PEER,
+        TunnelPeer("host3", "192.0.2.3", ("vxlan",)),
+        msgspec.structs.replace(REMOTE_PORT, hosts=("host2", "host3")),
+    )
     switch = Switch(cloud.plan())
     out, back = replace(between(1, 9, TCP, 22), dl_dst=OUTSIDE_MAC), replace(between(9, 1, TCP, 22), dl_src=OUTSIDE_MAC)
     assert {(o.port, o.vlan, o.tun_id) for o in switch.send(tap(1), out).outputs} == {
@@ -238,7 +244,8 @@ def random_cloud(seed: int) -> dict[str, Fragment]:
             )
         )
     cloud.members(REMOTE, *(f"10.0.0.{n}" for n in range(dice.randint(0, 5))))
-    cloud.put(TunnelPeer("host2", "192.0.2.2", tuple(network(n).id for n in range(1, 4))))
+    cloud.put(TunnelPeer("host2", "192.0.2.2", ("vxlan",)))
+    cloud.put(*(Neighbour(id_of(0xB1, n), network(n).id, f"fa:16:3e:99:00:0{n}", (), ("host2",)) for n in range(1, 4)))
     return cloud.fragments
 
 
