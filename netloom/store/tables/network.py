@@ -47,7 +47,9 @@ ROUTERS = resource_table(
     sa.Column("gateway_port_id", KEY, sa.ForeignKey("ports.id"), index=True),
     sa.Column("gateway_network_id", KEY, sa.ForeignKey("networks.id"), index=True),
     sa.Column("enable_snat", sa.Boolean, nullable=False, default=True),
+    sa.Column("ha_vr_id", sa.Integer, doc="Virtual router id (VRRP), 1 to 255; null when not highly available."),
     sa.Index(None, "project_id"),
+    sa.Index("uq_routers_project_id_ha_vr_id", "project_id", "ha_vr_id", unique=True),
 )
 FLOATINGIPS = resource_table(
     FLOATINGIP,
@@ -121,4 +123,14 @@ ROUTER_BINDINGS = sa.Table(
     METADATA,
     sa.Column("router_id", KEY, sa.ForeignKey("routers.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("host", sa.String(255), primary_key=True, index=True),
+    sa.Column("ha_state", sa.String(16), doc="active, standby or fault, as the host says; null: not known."),
+)
+HA_NETWORKS = sa.Table(
+    "ha_networks",
+    METADATA,
+    sa.Column("project_id", KEY, primary_key=True, doc="Whose highly available routers elect their hosts on it."),
+    sa.Column("network_id", KEY, nullable=False, unique=True),
+    sa.ForeignKeyConstraint(  # deferred: the row is taken before there is a network, so that only one is made
+        ["network_id"], ["networks.id"], ondelete="CASCADE", deferrable=True, initially="DEFERRED"
+    ),
 )
