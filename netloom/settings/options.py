@@ -26,7 +26,7 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.StrOpt("l3_ha_network_physical_name", default="", help="Their physical network, for flat and VLAN."),
         cfg.IntOpt("max_l3_agents_per_router", default=3, help="Hosts that carry an HA router at most; 0: all."),
         cfg.IntOpt("min_l3_agents_per_router", default=2, help="Hosts that an HA router needs."),
-        cfg.BoolOpt("router_distributed", default=False, help="Accepted as false: routers are not distributed."),
+        cfg.BoolOpt("router_distributed", default=False, help="Accepted as it is; routers are not distributed."),
         cfg.BoolOpt("allow_automatic_l3agent_failover", default=True, help="Move routers away from dead L3 agents."),
         cfg.BoolOpt("allow_automatic_dhcp_failover", default=True, help="Move networks away from dead DHCP agents."),
         cfg.BoolOpt("network_auto_schedule", default=True, help="Serve waiting networks when a DHCP agent comes."),
