@@ -13,7 +13,7 @@ from typing import Any
 import urllib3
 from oslo_config import cfg
 
-from netloom.cli import credentials, external
+from netloom.cli import external
 from netloom.cli.client import Client
 from netloom.cli.processes import AGENT, SERVER, spawn
 from netloom.cli.settings import configuration
@@ -22,7 +22,7 @@ from netloom.feed import keys
 from netloom.host.ovsdb import Ovsdb
 from netloom.host.vswitch import VSwitch, daemon_pid, datapath_type
 from netloom.settings.load import server_settings
-from netloom.standalone import cloud
+from netloom.standalone import cloud, credentials
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
 

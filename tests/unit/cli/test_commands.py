@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 import pytest
 import yaml
 
-from netloom.cli import credentials, down, execute, up  # noqa: F401 - imported before a test gives up its rights
+from netloom.cli import down, execute, up  # noqa: F401 - imported before a test gives up its rights
 from netloom.cli.main import main
 from netloom.cli.parser import parser
 from netloom.cli.processes import claim, stop
 from netloom.cli.terminal import Trouble
+from netloom.standalone import credentials
 
 
 def in_child(action: Callable[[], int], *, rights: bool = True) -> int:

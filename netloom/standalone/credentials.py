@@ -1,4 +1,4 @@
-"""The credentials of the all-in-one cloud: generated once, kept in files that only root can read."""
+"""The credentials of a standalone cloud: generated once, kept in files that only root can read."""
 
 import os
 import secrets
