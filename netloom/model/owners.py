@@ -3,6 +3,8 @@
 DHCP = "network:dhcp"
 ROUTER_INTERFACE = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
+ROUTER_HA = "network:router_ha_interface"
+"""Port from which a host takes part in the election of the active one of a router."""
 FLOATING_IP = "network:floatingip"
 SERVICE_PREFIX = "network:"
 
