@@ -2,6 +2,9 @@
 
 DHCP = "network:dhcp"
 ROUTER_INTERFACE = "network:router_interface"
+HA_ROUTER_INTERFACE = "network:ha_router_replicated_interface"
+HA_PORT = "network:router_ha_interface"
+"""Owner of the ports from which hosts elect the active one among them, for one router."""
 ROUTER_GATEWAY = "network:router_gateway"
 ROUTER_HA = "network:router_ha_interface"
 """Port from which a host takes part in the election of the active one of a router."""
@@ -11,7 +14,7 @@ SERVICE_PREFIX = "network:"
 ROUTER_INTERFACES = (
     ROUTER_INTERFACE,
     "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
+    HA_ROUTER_INTERFACE,
 )
 """Owners of a router's ports on projects' networks."""
 ROUTER_PORTS = (*ROUTER_INTERFACES, ROUTER_GATEWAY)

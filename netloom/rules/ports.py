@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, Conflict, NotAuthorized, ServiceUnavailable
 from netloom.model.fields import Missing
 from netloom.model.networks import NETWORK
-from netloom.model.owners import DHCP, FLOATING_IP, ROUTER_PORTS, SERVICE_PREFIX
+from netloom.model.owners import DHCP, FLOATING_IP, HA_PORT, ROUTER_PORTS, SERVICE_PREFIX
 from netloom.model.ports import PORT
 from netloom.rules import addresses, associations, binding, port_addresses, port_values, quotas, reading, standard
 from netloom.rules.context import Context
@@ -24,7 +24,7 @@ from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTERS, TAGS
 
 View = dict[str, Any]
-SERVICE_PORTS = (*ROUTER_PORTS, "network:router_centralized_snat", "network:router_ha_interface")
+SERVICE_PORTS = (*ROUTER_PORTS, "network:router_centralized_snat", HA_PORT)
 """Owners of ports that go with their router only."""
 MAC_ROUNDS = 16
 QUIET = frozenset({"name", "description"})

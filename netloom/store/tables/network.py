@@ -124,6 +124,7 @@ ROUTER_BINDINGS = sa.Table(
     sa.Column("router_id", KEY, sa.ForeignKey("routers.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("host", sa.String(255), primary_key=True, index=True),
     sa.Column("ha_state", sa.String(16), doc="active, standby or fault, as the host says; null: not known."),
+    sa.Column("ha_state_since", sa.String(32), doc="When the host said so, UTC; of several active ones the last is."),
 )
 HA_NETWORKS = sa.Table(
     "ha_networks",

@@ -12,6 +12,7 @@ def upgrade() -> None:
     op.add_column("routers", sa.Column("ha_vr_id", sa.Integer()))
     op.create_index("uq_routers_project_id_ha_vr_id", "routers", ["project_id", "ha_vr_id"], unique=True)
     op.add_column("router_bindings", sa.Column("ha_state", sa.String(length=16)))
+    op.add_column("router_bindings", sa.Column("ha_state_since", sa.String(length=32)))
     op.create_table(
         "ha_networks",
         sa.Column("project_id", sa.String(length=64), nullable=False),
