@@ -179,6 +179,7 @@ def plan_settings(settings: HostSettings, datapath: str) -> PlanSettings:
         ha_vrrp_advert_int=settings.ha_vrrp_advert_int,
         dnsmasq_dns_servers=settings.dnsmasq_dns_servers,
         dnsmasq_local_resolv=settings.dnsmasq_local_resolv,
+        dnsmasq_config_file=settings.dnsmasq_config_file,
         enable_metadata_proxy=settings.enable_metadata_proxy and "metadata" in settings.roles,
         enable_isolated_metadata=settings.enable_isolated_metadata and "metadata" in settings.roles,
         force_metadata=settings.force_metadata and "metadata" in settings.roles,

@@ -81,9 +81,9 @@ class KeystoneAuthenticator:
         user = {
             "name": settings.username,
             "password": settings.password,
-            "domain": {"name": settings.user_domain_name},
+            "domain": dict(settings.user_domain),
         }
-        project = {"name": settings.project_name, "domain": {"name": settings.project_domain_name}}
+        project = {"name": settings.project_name, "domain": dict(settings.project_domain)}
         identity = {"methods": ["password"], "password": {"user": user}}
         answer = self._request("POST", {}, {"auth": {"identity": identity, "scope": {"project": project}}})
         if answer.status != 201:

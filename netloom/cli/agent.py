@@ -2,6 +2,9 @@
 
 import argparse
 import signal
+from pathlib import Path
+
+import structlog
 
 from netloom.agent.loop import OVS_RUNDIR, Agent
 from netloom.cli import logs
@@ -10,6 +13,9 @@ from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
 from netloom.host.vswitch import VSwitch
 from netloom.settings.load import host_settings
+from netloom.settings.options import FIREWALL_DRIVERS
+
+LOG = structlog.get_logger()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,8 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise Trouble(
             f"this host has no key ({settings.key_file}); on a server, run: netloom host add {settings.host} > host.key"
         )
+    if settings.dnsmasq_config_file and not Path(settings.dnsmasq_config_file).is_file():
+        raise Trouble(f"there is no file {settings.dnsmasq_config_file} ([DEFAULT] dnsmasq_config_file)")
     logs.configure(conf.debug)
     claim(settings.run_dir / AGENT)
+    _tell_firewall(FIREWALL_DRIVERS[conf.securitygroup.firewall_driver], settings.firewall_driver)
     guest_root = None
     if "compute" in settings.roles:
         from netloom.standalone.guest.build import build
@@ -35,3 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: agent.stop())
     agent.run()
     return 0
+
+
+def _tell_firewall(configured: str, effective: str) -> None:
+    """Say when security groups are enforced in another way than configured, or not at all."""
+    if effective == "noop":
+        LOG.warning("security groups are NOT enforced on this host: firewall_driver or enable_security_group says so")
+    elif configured != effective:
+        LOG.warning("security groups are enforced by flows", configured=configured, effective=effective)

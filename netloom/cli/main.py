@@ -55,6 +55,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from netloom.cli import host
 
             return host.run(arguments)
+        case "config":
+            from netloom.cli import config
+
+            return config.run(arguments)
     raise Trouble(f"there is no command '{arguments.command}'")
 
 

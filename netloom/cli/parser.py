@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("agent", help="run this host's agent", description="Run this host's agent, with all its roles.")
     _host(commands)
+    _config(commands)
     return top
 
 
@@ -105,3 +106,26 @@ def _host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     add.add_argument("name", help="the host's name, as its agent says it")
     verbs.add_parser("remove", help="refuse a host from now on").add_argument("name")
     verbs.add_parser("list", help="list the hosts that have a key")
+
+
+def _config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "config",
+        help="show the effective configuration, or check it",
+        description="Show what the configuration files come to, or check them. Files of Neutron (neutron.conf,"
+        " ml2_conf.ini, openvswitch_agent.ini, l3_agent.ini, dhcp_agent.ini, metadata_agent.ini) are understood.",
+        epilog="example: netloom --config-file /etc/neutron/neutron.conf config show --section ml2 --all",
+    )
+    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
+    show = verbs.add_parser(
+        "show",
+        help="print values and the file and line of each",
+        description="Print effective values and where each is from; secrets are masked.",
+    )
+    show.add_argument("--section", metavar="SECTION", help="only this section, such as ml2")
+    show.add_argument("--all", action="store_true", help="defaults too, not only what files set")
+    verbs.add_parser(
+        "check",
+        help="say what is wrong",
+        description="Say what is wrong with the files, line by line; the exit code is 0 when nothing is.",
+    )

@@ -5,7 +5,8 @@ import argparse
 from oslo_config import cfg
 
 from netloom.cli.terminal import Trouble
-from netloom.settings.load import ConfigurationError, read
+from netloom.settings.files import ConfigurationError
+from netloom.settings.load import read
 
 
 def configuration(arguments: argparse.Namespace) -> cfg.ConfigOpts:
@@ -17,4 +18,4 @@ def configuration(arguments: argparse.Namespace) -> cfg.ConfigOpts:
     try:
         return read(arguments.config_file)
     except ConfigurationError as error:
-        raise Trouble(f"the configuration is wrong: {error}") from error
+        raise Trouble(str(error)) from error

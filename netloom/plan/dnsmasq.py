@@ -49,7 +49,7 @@ def argv(
     return (
         "dnsmasq",
         "--keep-in-foreground",
-        "--conf-file=",
+        f"--conf-file={settings.dnsmasq_config_file}",
         "--pid-file=",
         "--log-facility=-",
         f"--user={settings.dnsmasq_user}",

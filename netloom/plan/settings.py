@@ -27,6 +27,8 @@ class PlanSettings:
     """Where the DHCP servers forward name queries to."""
     dnsmasq_local_resolv: bool = False
     """Forward name queries to the resolvers of the host."""
+    dnsmasq_config_file: str = ""
+    """A file of this host with more options for the DHCP servers; its word holds over ours."""
     dnsmasq_user: str = "nobody"
     dnsmasq_group: str = "nogroup"
     radvd_user: str = "radvd"

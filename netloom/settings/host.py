@@ -25,6 +25,7 @@ class HostSettings:
     local_ip: str
     l2_population: bool
     firewall_driver: str
+    """``openvswitch``: flows enforce security groups; ``noop``: nothing does."""
     report_interval: float
     """Seconds between heartbeats."""
     audit_interval: float
@@ -39,3 +40,5 @@ class HostSettings:
     """Seconds between VRRP advertisements."""
     dnsmasq_dns_servers: tuple[str, ...]
     dnsmasq_local_resolv: bool
+    dnsmasq_config_file: str
+    """Empty: none."""

@@ -1,44 +1,69 @@
 """Reading configuration files into the dataclasses that the rest of Netloom sees."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 
+from netloom.settings import checks
+from netloom.settings.files import ConfigurationError, Setting, parse, source, unknown
 from netloom.settings.host import HostSettings
 from netloom.settings.network import NetworkSettings
-from netloom.settings.options import AGENT_OPTIONS, OWN_OPTIONS, SERVER_OPTIONS
+from netloom.settings.options import FIREWALL_DRIVERS, SERVER_OPTIONS, declared
 from netloom.settings.server import KeystoneSettings, ServerSettings
 
-
-class ConfigurationError(Exception):
-    """A file, section or option is wrong; the text says which and what is allowed."""
+# Older names are understood for good; nobody needs to be told on each start.
+logging.getLogger("oslo_config").setLevel(logging.ERROR)
 
 
 def read(files: Sequence[Path] = ()) -> cfg.ConfigOpts:
     """Read configuration files, later ones over earlier ones.
 
     Raises:
-        ConfigurationError: a file cannot be read, or a value is not allowed.
+        ConfigurationError: a file cannot be read; a section, option or value is unknown, or they contradict each
+            other. All that is wrong is told, a line for each.
     """
+    settings = parse(files)
     conf = cfg.ConfigOpts()
-    for options in (SERVER_OPTIONS, AGENT_OPTIONS, OWN_OPTIONS):
-        for section, declared in options.items():
-            conf.register_opts(declared, group=None if section == "DEFAULT" else section)
-    try:
-        conf([], project="netloom", default_config_files=[str(file) for file in files], default_config_dirs=[])
-        for options in (SERVER_OPTIONS, AGENT_OPTIONS, OWN_OPTIONS):
-            for section, declared in options.items():
-                for option in declared:  # reading finds wrong values at the start
-                    getattr(conf if section == "DEFAULT" else getattr(conf, section), option.dest)
-    except (cfg.Error, ValueError) as error:
-        raise ConfigurationError(str(error)) from error
+    for section, option in declared():
+        conf.register_opt(option, group=None if section == "DEFAULT" else section)
+    conf(
+        [], project="netloom", default_config_files=[str(file) for file in files], default_config_dirs=[], use_env=False
+    )
+    wrong = [*unknown(settings), *_wrong_values(conf, settings)]
+    if not wrong:
+        wrong = [_placed(settings, *problem) for problem in checks.problems(conf)]
+    if wrong:
+        raise ConfigurationError("\n".join(["the configuration is wrong:", *wrong]))
     return conf
+
+
+def value(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> object:
+    """The effective value of an option. Raises ValueError."""
+    return conf[option.dest] if section == "DEFAULT" else conf[section][option.dest]
+
+
+def _wrong_values(conf: cfg.ConfigOpts, settings: Sequence[Setting]) -> Iterator[str]:
+    for section, option in declared():
+        try:
+            value(conf, section, option)
+        except cfg.ConfigFileValueError as error:
+            # oslo.config says in which file, and which option, which we know better, before what is wrong.
+            yield _placed(settings, section, option.dest, str(error).partition(" is not valid: ")[2] or str(error))
+        except cfg.TemplateSubstitutionError as error:
+            yield _placed(settings, section, option.dest, str(error))
+
+
+def _placed(settings: Sequence[Setting], section: str, name: str, problem: str) -> str:
+    """What is wrong with an option, with its place when a file sets it."""
+    option = next(option for where, option in declared() if (where, option.dest) == (section, name))
+    setting = source(settings, section, option)
+    return f"{setting.place}: [{section}] {name}: {problem}" if setting else f"[{section}] {name}: {problem}"
 
 
 def network_settings(conf: cfg.ConfigOpts) -> NetworkSettings:
     """What the rules need."""
-    limit = conf.pagination_max_limit
     return NetworkSettings(
         base_mac=conf.base_mac,
         max_dns_nameservers=conf.max_dns_nameservers,
@@ -64,19 +89,18 @@ def network_settings(conf: cfg.ConfigOpts) -> NetworkSettings:
         path_mtu=conf.ml2.path_mtu,
         overlay_ip_version=conf.ml2.overlay_ip_version,
         geneve_max_header_size=conf.ml2_type_geneve.max_header_size,
-        physical_network_mtus={name: int(mtu) for name, mtu in _pairs(conf.ml2.physical_network_mtus)},
+        physical_network_mtus=dict(conf.ml2.physical_network_mtus),
         type_drivers=tuple(conf.ml2.type_drivers),
         tenant_network_types=tuple(conf.ml2.tenant_network_types),
         external_network_type=conf.ml2.external_network_type or "",
         flat_networks=tuple(conf.ml2_type_flat.flat_networks),
         vlan_ranges=_vlan_ranges(conf.ml2_type_vlan.network_vlan_ranges),
-        tunnel_id_ranges=_ranges(conf.ml2_type_gre.tunnel_id_ranges),
-        vni_ranges=_ranges(conf.ml2_type_vxlan.vni_ranges),
-        geneve_vni_ranges=_ranges(conf.ml2_type_geneve.vni_ranges),
+        tunnel_id_ranges=tuple(conf.ml2_type_gre.tunnel_id_ranges),
+        vni_ranges=tuple(conf.ml2_type_vxlan.vni_ranges),
+        geneve_vni_ranges=tuple(conf.ml2_type_geneve.vni_ranges),
         quotas={option.dest.removeprefix("quota_"): conf.quotas[option.dest] for option in SERVER_OPTIONS["quotas"]},
-        pagination_max_limit=max(0, int(limit)) if limit.lstrip("-").isdigit() else 0,
+        pagination_max_limit=conf.pagination_max_limit,
         default_availability_zones=tuple(conf.default_availability_zones),
-        firewall_driver=conf.securitygroup.firewall_driver,
     )
 
 
@@ -99,8 +123,8 @@ def server_settings(conf: cfg.ConfigOpts) -> ServerSettings:
             username=keystone.username or "",
             password=keystone.password or "",
             project_name=keystone.project_name,
-            user_domain_name=keystone.user_domain_name,
-            project_domain_name=keystone.project_domain_name,
+            user_domain=_domain(keystone.user_domain_id, keystone.user_domain_name),
+            project_domain=_domain(keystone.project_domain_id, keystone.project_domain_name),
         )
         if keystone.auth_url
         else None,
@@ -121,11 +145,11 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
         datapath_type=conf.ovs.datapath_type,
         integration_bridge=conf.ovs.integration_bridge,
         tunnel_bridge=conf.ovs.tunnel_bridge,
-        bridge_mappings=_pairs(conf.ovs.bridge_mappings),
+        bridge_mappings=tuple(conf.ovs.bridge_mappings),
         tunnel_types=tuple(conf.agent.tunnel_types),
         local_ip=conf.ovs.local_ip,
         l2_population=conf.agent.l2_population,
-        firewall_driver=conf.securitygroup.firewall_driver,
+        firewall_driver=_firewall_driver(conf),
         report_interval=conf.agent.report_interval,
         audit_interval=conf.netloom.audit_interval,
         availability_zone=conf.agent.availability_zone or conf.availability_zone,
@@ -137,29 +161,24 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
         ha_vrrp_advert_int=conf.ha_vrrp_advert_int,
         dnsmasq_dns_servers=tuple(conf.dnsmasq_dns_servers),
         dnsmasq_local_resolv=conf.dnsmasq_local_resolv,
+        dnsmasq_config_file=conf.dnsmasq_config_file,
     )
 
 
-def _pairs(entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``NAME:VALUE`` entries."""
-    pairs = [entry.partition(":") for entry in entries]
-    if wrong := [entry for entry, (name, _, value) in zip(entries, pairs, strict=True) if not name or not value]:
-        raise ConfigurationError(f"'{wrong[0]}' is not of the form NAME:VALUE")
-    return tuple((name, value) for name, _, value in pairs)
+def _firewall_driver(conf: cfg.ConfigOpts) -> str:
+    """What filters: flows do for the hybrid driver too, so that security groups are enforced under either name."""
+    configured = FIREWALL_DRIVERS[conf.securitygroup.firewall_driver]
+    return "openvswitch" if conf.securitygroup.enable_security_group and configured != "noop" else "noop"
 
 
-def _ranges(entries: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """``FIRST:LAST`` entries."""
-    ranges = tuple((int(first), int(last)) for first, last in _pairs(entries))
-    if wrong := [entry for entry in ranges if entry[0] > entry[1]]:
-        raise ConfigurationError(f"'{wrong[0][0]}:{wrong[0][1]}' is not a range FIRST:LAST")
-    return ranges
+def _domain(id: str | None, name: str) -> dict[str, str]:
+    """A domain as requests to Keystone name it."""
+    return {"id": id} if id else {"name": name}
 
 
-def _vlan_ranges(entries: Sequence[str]) -> dict[str, tuple[tuple[int, int], ...]]:
-    """``NAME`` or ``NAME:FIRST:LAST`` entries, by name."""
+def _vlan_ranges(entries: Sequence[tuple[str, tuple[int, int] | None]]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Ranges of VLAN ids by physical network."""
     ranges: dict[str, tuple[tuple[int, int], ...]] = {}
-    for entry in entries:
-        name, _, bounds = entry.partition(":")
-        ranges[name] = ranges.get(name, ()) + (_ranges([bounds]) if bounds else ())
+    for name, bounds in entries:
+        ranges[name] = ranges.get(name, ()) + ((bounds,) if bounds else ())
     return ranges

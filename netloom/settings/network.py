@@ -51,4 +51,3 @@ class NetworkSettings:
     pagination_max_limit: int = 0
     """0: no bound."""
     default_availability_zones: tuple[str, ...] = ()
-    firewall_driver: str = "openvswitch"

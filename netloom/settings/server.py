@@ -1,5 +1,6 @@
 """What the server process must know of the configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ class KeystoneSettings:
     username: str
     password: str
     project_name: str
-    user_domain_name: str
-    project_domain_name: str
+    user_domain: Mapping[str, str]
+    """``{"id": …}`` or ``{"name": …}``."""
+    project_domain: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

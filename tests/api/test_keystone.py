@@ -85,8 +85,8 @@ def keystone():
 
 def authenticator(url, password="secret"):
     return KeystoneAuthenticator(KeystoneSettings(
-        auth_url=url, username="netloom", password=password, project_name="service", user_domain_name="Default",
-        project_domain_name="Default",
+        auth_url=url, username="netloom", password=password, project_name="service", user_domain={"name": "Default"},
+        project_domain={"id": "default"},
     ))  # fmt: skip
 
 
