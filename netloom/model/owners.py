@@ -6,8 +6,6 @@ HA_ROUTER_INTERFACE = "network:ha_router_replicated_interface"
 HA_PORT = "network:router_ha_interface"
 """Owner of the ports from which hosts elect the active one among them, for one router."""
 ROUTER_GATEWAY = "network:router_gateway"
-ROUTER_HA = "network:router_ha_interface"
-"""Port from which a host takes part in the election of the active one of a router."""
 FLOATING_IP = "network:floatingip"
 SERVICE_PREFIX = "network:"
 
