@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from netloom.feed.facts import UNBOUND
 from netloom.feed.fragments import (
     AddressPair,
     AddressSet,
@@ -24,6 +25,7 @@ from netloom.feed.fragments import (
     SecurityRule,
     Subnet,
 )
+from netloom.feed.render_overlay import neighbours, peers
 from netloom.feed.render_router import routers
 from netloom.feed.render_server import servers
 from netloom.model.owners import DHCP, ROUTER_INTERFACES, SERVICE_PREFIX
@@ -42,9 +44,6 @@ from netloom.store.tables.network import (
     SECURITY_GROUPS,
     SUBNETS,
 )
-
-UNBOUND = ("unbound", "binding_failed")
-"""``binding:vif_type`` of ports that no host is to wire."""
 
 Rendered = Mapping[str, Fragment]
 _encoder = msgspec.msgpack.Encoder()
@@ -197,6 +196,8 @@ _RENDERERS: Mapping[str, Callable[[Tx, Collection[str]], Rendered]] = {
     "addresses": address_sets,
     "router": routers,
     "server": servers,
+    "peer": peers,
+    "neighbour": neighbours,
 }
 
 

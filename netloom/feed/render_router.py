@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from netloom.feed.fragments import FloatingIp, HostRoute, Router, RouterPort
-from netloom.model.owners import ROUTER_GATEWAY, ROUTER_PORTS
+from netloom.feed.facts import OF_ROUTERS
+from netloom.feed.fragments import FloatingIp, HaGroup, HaPort, HostRoute, Router, RouterPort
+from netloom.model.owners import HA_PORT, ROUTER_GATEWAY
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import FLOATINGIPS, IP_ALLOCATIONS, NETWORKS, PORTS, ROUTERS, SUBNETS
@@ -27,13 +28,16 @@ def routers(tx: Tx, ids: Collection[str]) -> Mapping[str, Router]:
 
 
 def _of_routers(tx: Tx, ids: Collection[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(among(tx, PORTS.c.device_id, ids), PORTS.c.device_owner.in_(ROUTER_PORTS))
+    return sa.and_(among(tx, PORTS.c.device_id, ids), PORTS.c.device_owner.in_(OF_ROUTERS))
 
 
 def _ports(tx: Tx, ids: Collection[str]) -> Mapping[str, Sequence[Any]]:
     """Rows of the ports of each router, by id of the router."""
     ports: dict[str, list[Any]] = defaultdict(list)
-    columns = (PORTS.c.id, PORTS.c.device_id, PORTS.c.device_owner, PORTS.c.network_id, PORTS.c.mac_address)
+    columns = (
+        PORTS.c.id, PORTS.c.device_id, PORTS.c.device_owner, PORTS.c.network_id, PORTS.c.mac_address,
+        PORTS.c.binding_host_id,
+    )  # fmt: skip
     statement = sa.select(*columns, NETWORKS.c.mtu).join(NETWORKS, NETWORKS.c.id == PORTS.c.network_id)
     for row in tx.execute(statement.where(_of_routers(tx, ids)).order_by(PORTS.c.id)):
         ports[row.device_id].append(row)
@@ -82,7 +86,9 @@ def _router(
         project_id=row["project_id"] or "",
         admin_state_up=row["admin_state_up"],
         enable_snat=row["enable_snat"],
-        interfaces=tuple(_port(port, addresses) for port in ports if port is not gateway),
+        interfaces=tuple(
+            _port(port, addresses) for port in ports if port.device_owner not in (ROUTER_GATEWAY, HA_PORT)
+        ),
         gateway=_port(gateway, addresses) if gateway is not None else None,
         gateway_routes=tuple(sorted({address.gateway_ip for address in used if address.gateway_ip})),
         floating_ips=tuple(floating),
@@ -92,16 +98,38 @@ def _router(
                 key=msgspec.structs.astuple,
             )
         ),
+        ha=_ha(row["ha_vr_id"], [port for port in ports if port.device_owner == HA_PORT], addresses),
+    )
+
+
+def _ha(vrid: int | None, ports: Sequence[Any], addresses: Addresses) -> HaGroup | None:
+    """The group of a router that has one and has its ports."""
+    placed = sorted((port.binding_host_id, port.id, port) for port in ports if port.binding_host_id)
+    if vrid is None or not placed:
+        return None
+    return HaGroup(
+        network_id=placed[0][2].network_id,
+        mtu=placed[0][2].mtu or 0,
+        vrid=vrid,
+        ports=tuple(
+            HaPort(host, port_id, port.mac_address, next(iter(_addresses_of(port, addresses)), ""))
+            for host, port_id, port in placed
+        ),
     )
 
 
 def _port(port: Any, addresses: Addresses) -> RouterPort:
-    used = addresses.get(port.id, ())
     return RouterPort(
         port_id=port.id,
         network_id=port.network_id,
         mac=port.mac_address,
         mtu=port.mtu or 0,
-        addresses=tuple(f"{item.ip_address}/{ipaddress.ip_network(item.cidr).prefixlen}" for item in used),
-        subnets=tuple(item.subnet_id for item in used),
+        addresses=_addresses_of(port, addresses),
+        subnets=tuple(item.subnet_id for item in addresses.get(port.id, ())),
     )
+
+
+def _addresses_of(port: Any, addresses: Addresses) -> tuple[str, ...]:
+    """Addresses of a port, with prefix lengths."""
+    used = addresses.get(port.id, ())
+    return tuple(f"{item.ip_address}/{ipaddress.ip_network(item.cidr).prefixlen}" for item in used)

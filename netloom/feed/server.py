@@ -1,8 +1,6 @@
 """The server's end of the streams: who is connected, what each should hold, and what they tell.
 
-One task follows the change log. For each batch of changes it asks, once per connected host, which fragments
-the host should hold now, renders those that are new to it or that may have changed, and queues an update.
-A fragment whose contents did not change has the version that the agent holds already, and is not sent.
+One task follows the change log, and queues for each connected agent what the changes mean for its host.
 """
 
 import asyncio
@@ -19,7 +17,6 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netloom.feed import changes, keys
-from netloom.feed.interest import interest
 from netloom.feed.protocol import (
     CHUNK,
     PATH,
@@ -27,7 +24,6 @@ from netloom.feed.protocol import (
     FromServer,
     Heartbeat,
     Hello,
-    Piece,
     Refused,
     Report,
     Role,
@@ -36,9 +32,7 @@ from netloom.feed.protocol import (
     decode_agent,
     encode,
 )
-from netloom.feed.render import encode as encode_fragment
-from netloom.feed.render import render
-from netloom.feed.render import version as version_of
+from netloom.feed.view import Slice, View
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store, Tx
 from netloom.store.tables.feed import APPLIED
@@ -49,6 +43,8 @@ POLL = 1.0
 TRIM_INTERVAL = 300.0
 """Seconds between trimmings of the change log."""
 KEPT_CHANGES = 100_000
+FRESH_AT_ONCE = 50
+"""Agents whose first updates are computed together: many share fragments, but changes wait meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +61,8 @@ class Listeners:
 class Session:
     """One connected agent."""
 
-    host: str
-    sent: dict[str, str] = field(default_factory=dict)
-    """Versions by name of what the agent holds once it has read its queue."""
-    fresh: bool = True
-    """Whether it has had no update yet: then all that it holds is compared, not only what changed."""
+    slice: Slice
+    """What the agent holds once it has read its queue."""
     queue: asyncio.Queue[FromServer] = field(default_factory=asyncio.Queue)
 
 
@@ -78,11 +71,11 @@ class Feed:
 
     def __init__(self, store: Store, settings: NetworkSettings, listeners: Listeners) -> None:
         self._store = store
-        self._settings = settings
         self._listeners = listeners
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, None] = {}
+        """In the order in which they came."""
         self._wake = asyncio.Event()
-        self._position = ""
+        self._view = View(settings)
         self._trimmed = time.monotonic()
         self._trimming: asyncio.Task[None] | None = None
 
@@ -94,7 +87,7 @@ class Feed:
     @property
     def hosts(self) -> list[str]:
         """Names of the hosts that are connected to this server."""
-        return sorted(session.host for session in self._sessions)
+        return sorted(session.slice.host for session in self._sessions)
 
     async def run(self) -> None:
         """Follow the change log until cancelled."""
@@ -104,7 +97,7 @@ class Feed:
             loop.call_soon_threadsafe(self._wake.set)
 
         self._store.listen(wake)
-        self._position = await run_in_threadpool(self._now)
+        self._wake.set()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL)
@@ -126,37 +119,21 @@ class Feed:
         with self._store.write() as tx:
             changes.trim(tx, KEPT_CHANGES)
 
-    def _now(self) -> str:
-        with self._store.read() as tx:
-            return changes.since(tx, None)[0]
-
     async def _follow(self) -> None:
         # One task computes all updates, one after the other: an older answer can never overtake a newer one.
-        held = {session: dict(session.sent) for session in self._sessions}
-        position, updates = await run_in_threadpool(self._compute, held)
-        self._position = position
-        for session, update in updates.items():
-            self._queue(session, update)
+        sessions = {session.slice: session for session in self._sessions}
+        known = [each for each in sessions if each.holds is None]
+        fresh = [each for each in sessions if each.holds is not None]
+        if len(fresh) > FRESH_AT_ONCE:
+            self._wake.set()
+        updates = await run_in_threadpool(self._compute, [*known, *fresh[:FRESH_AT_ONCE]])
+        for each, update in updates.items():
+            for part in parts(update):
+                sessions[each].queue.put_nowait(part)
 
-    def _compute(self, held: Mapping[Session, Mapping[str, str]]) -> tuple[str, dict[Session, Update]]:
+    def _compute(self, slices: Collection[Slice]) -> Mapping[Slice, Update]:
         with self._store.read() as tx:
-            position, changed = changes.since(tx, self._position)
-            touched = None if changed is None else {f"{kind}/{object_id}" for kind, object_id in changed}
-            return position, {
-                session: difference(tx, session.host, sent, None if session.fresh else touched, self._settings)
-                for session, sent in held.items()
-                if touched or touched is None or session.fresh
-            }
-
-    def _queue(self, session: Session, update: Update) -> None:
-        if not (update.pieces or update.removed or session.fresh):
-            return
-        session.fresh = False
-        for name in update.removed:
-            session.sent.pop(name, None)
-        session.sent |= {piece.name: piece.version for piece in update.pieces}
-        for part in parts(update):
-            session.queue.put_nowait(part)
+            return self._view.follow(tx, slices)
 
     async def _serve(self, socket: WebSocket) -> None:
         host = await run_in_threadpool(self._authenticated, socket.headers.get("authorization", ""))
@@ -165,13 +142,10 @@ class Feed:
             await socket.close(code=4401, reason="unknown host or wrong key")
             return
         await socket.accept()
-        session = Session(host)
         try:
-            await self._converse(socket, session)
+            await self._converse(socket, host)
         except (WebSocketDisconnect, msgspec.DecodeError) as end:
             LOG.info("an agent's stream ended", host=host, reason=str(end))
-        finally:
-            self._sessions.discard(session)
 
     def _authenticated(self, header: str) -> str | None:
         scheme, _, rest = header.partition(" ")
@@ -181,29 +155,30 @@ class Feed:
         with self._store.read() as tx:
             return host if keys.verify(tx, host, key) else None
 
-    async def _converse(self, socket: WebSocket, session: Session) -> None:
+    async def _converse(self, socket: WebSocket, host: str) -> None:
         hello = decode_agent(await socket.receive_bytes())
         if not isinstance(hello, Hello) or hello.protocol != VERSION:
             await socket.send_bytes(encode(Refused(f"this server speaks version {VERSION} of the protocol")))
             return
-        await run_in_threadpool(self._tell, self._listeners.present, session.host, hello.roles, True)
-        session.sent = dict(hello.holds)
-        self._sessions.add(session)
+        await run_in_threadpool(self._tell, self._listeners.present, host, hello.roles, True)
+        session = Session(Slice(host, hello.holds))
+        self._sessions[session] = None
         self._wake.set()
-        LOG.info("an agent is connected", host=session.host, holds=len(hello.holds))
+        LOG.info("an agent is connected", host=host, holds=len(hello.holds))
         sender = asyncio.create_task(_drain(session.queue, socket.send_bytes))
         try:
             while True:
-                await self._receive(session, await socket.receive_bytes())
+                await self._receive(host, await socket.receive_bytes())
         finally:
+            del self._sessions[session]
             sender.cancel()
 
-    async def _receive(self, session: Session, frame: bytes) -> None:
+    async def _receive(self, host: str, frame: bytes) -> None:
         match decode_agent(frame):
             case Report() as report:
-                await run_in_threadpool(self._note, session.host, report)
+                await run_in_threadpool(self._note, host, report)
             case Heartbeat(roles):
-                await run_in_threadpool(self._tell, self._listeners.present, session.host, roles, False)
+                await run_in_threadpool(self._tell, self._listeners.present, host, roles, False)
             case Hello():
                 raise WebSocketDisconnect(4400, "a second hello")
 
@@ -218,26 +193,6 @@ class Feed:
     def _tell(self, listener: Callable[..., None], *values: object) -> None:
         with self._store.write() as tx:
             listener(tx, *values)
-
-
-def difference(
-    tx: Tx, host: str, held: Mapping[str, str], touched: set[str] | None, settings: NetworkSettings
-) -> Update:
-    """What turns what a host holds into what it should hold.
-
-    ``touched`` names the fragments that may have changed since ``held`` was told; None: any may have.
-    """
-    wanted = interest(tx, host)
-    look = wanted if touched is None else (wanted & touched) | (wanted - held.keys())
-    pieces = []
-    for name, fragment in sorted(render(tx, look, settings).items()):
-        if fragment is None:
-            wanted.discard(name)
-            continue
-        body = encode_fragment(fragment)
-        if held.get(name) != (version := version_of(body)):
-            pieces.append(Piece(name, version, body))
-    return Update(pieces, sorted(held.keys() - wanted), complete=True)
 
 
 def parts(update: Update) -> list[Update]:

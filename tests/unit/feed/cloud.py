@@ -10,6 +10,7 @@ from netloom.store.database import Tx
 from netloom.store.tables.compute import SERVER_NICS, SERVERS
 from netloom.store.tables.network import (
     ADDRESS_GROUPS,
+    AGENTS,
     DHCP_BINDINGS,
     FLOATINGIPS,
     IP_ALLOCATIONS,
@@ -24,6 +25,9 @@ from netloom.store.tables.network import (
 )
 
 
+NETWORK_TYPE = "vxlan"
+
+
 def _insert(tx: Tx, table: sa.Table, **values: Any) -> str:
     row = {"id": str(uuid.uuid4()), "project_id": "p", **values}
     tx.execute(table.insert(), row)
@@ -31,7 +35,9 @@ def _insert(tx: Tx, table: sa.Table, **values: Any) -> str:
 
 
 def network(tx: Tx, **values: Any) -> str:
-    return _insert(tx, NETWORKS, **{"admin_state_up": True, "mtu": 1450, "provider_network_type": "vxlan"} | values)
+    return _insert(
+        tx, NETWORKS, **{"admin_state_up": True, "mtu": 1450, "provider_network_type": NETWORK_TYPE} | values
+    )
 
 
 def subnet(tx: Tx, network_id: str, cidr: str = "10.0.0.0/24", **values: Any) -> str:
@@ -71,9 +77,9 @@ def address_group(tx: Tx, *addresses: str) -> str:
     return _insert(tx, ADDRESS_GROUPS, addresses=list(addresses))
 
 
-def router(tx: Tx, host: str = "", **values: Any) -> str:
+def router(tx: Tx, *hosts: str, **values: Any) -> str:
     router_id = _insert(tx, ROUTERS, **{"admin_state_up": True, "enable_snat": True} | values)
-    if host:
+    for host in hosts:
         tx.execute(ROUTER_BINDINGS.insert(), {"router_id": router_id, "host": host})
     return router_id
 
@@ -98,3 +104,10 @@ def server(tx: Tx, host: str, nics: Iterable[str] = (), **values: Any) -> str:
         row = {"server_id": key, "port_id": port_id, "network_id": "n", "mac": "fa:16:3e:00:00:01", "mtu": 1450}
         tx.execute(SERVER_NICS.insert(), row | {"position": position, "ours": True})
     return key
+
+
+def agent(tx: Tx, host: str, agent_type: str = "Open vSwitch agent", **configurations: Any) -> None:
+    now = "2026-01-31 12:00:00"
+    plain = {"binary": "b", "topic": "N/A", "admin_state_up": True, "created_at": now, "started_at": now}
+    row = {"id": str(uuid.uuid4()), "host": host, "agent_type": agent_type, "heartbeat_timestamp": now}
+    tx.execute(AGENTS.insert(), row | plain | {"configurations": configurations})

@@ -1,17 +1,28 @@
 """What a host must have, and what it must not see."""
 
+import pytest
+
 from netloom.feed.interest import interest
+from netloom.feed.topology import Topology
 from tests.statements import statements
 from tests.unit.feed import cloud
 from tests.unit.feed.test_render import populate
 
 
 def of(store, host):
+    topology = Topology()
     with store.read() as tx:
-        return interest(tx, host)
+        topology.load(tx)
+    return interest(topology, host)
 
 
-def test_ports_with_their_networks_groups_and_remote_sets(store):
+@pytest.fixture
+def plain(monkeypatch):
+    """Networks without tunnels: nothing but what a host does itself matters to it."""
+    monkeypatch.setattr(cloud, "NETWORK_TYPE", "vlan")
+
+
+def test_ports_with_their_networks_groups_and_remote_sets(store, plain):
     with store.write() as tx:
         net, other = cloud.network(tx), cloud.network(tx)
         group, remote, addresses, unused = cloud.group(tx), cloud.group(tx), cloud.address_group(tx), cloud.group(tx)
@@ -29,7 +40,7 @@ def test_ports_with_their_networks_groups_and_remote_sets(store):
     assert of(store, "nobody") == set()
 
 
-def test_served_networks_with_all_their_ports(store):
+def test_served_networks_with_all_their_ports(store, plain):
     with store.write() as tx:
         net, empty, other = cloud.network(tx), cloud.network(tx), cloud.network(tx)
         ports = [cloud.port(tx, net, "h2"), cloud.port(tx, net)]
@@ -40,7 +51,7 @@ def test_served_networks_with_all_their_ports(store):
     assert of(store, "h1") == expected | {f"port/{key}" for key in ports}
 
 
-def test_carried_routers_with_the_ports_of_their_networks_but_not_of_the_external_one(store):
+def test_carried_routers_with_the_ports_of_their_networks_but_not_of_the_external_one(store, plain):
     with store.write() as tx:
         outside, inside = cloud.network(tx, router_external=True), cloud.network(tx)
         router, foreign = cloud.router(tx, "h1"), cloud.router(tx, "h2")
@@ -54,7 +65,7 @@ def test_carried_routers_with_the_ports_of_their_networks_but_not_of_the_externa
     }  # fmt: skip
 
 
-def test_groups_of_ports_on_other_hosts_stay_there(store):
+def test_groups_of_ports_on_other_hosts_stay_there(store, plain):
     with store.write() as tx:
         net, group = cloud.network(tx), cloud.group(tx)
         cloud.serve_dhcp(tx, net, "h1")
@@ -71,7 +82,7 @@ def test_number_of_statements_does_not_grow(store):
         with statements(store) as seen:
             of(store, "h1")
         counts.append(len(seen))
-    assert counts == [5, 5]
+    assert counts == [7, 7]
 
 
 def test_instances_that_are_ready_for_their_host(store):
@@ -81,3 +92,60 @@ def test_instances_that_are_ready_for_their_host(store):
         cloud.server(tx, "h1", prepared=False)
         cloud.server(tx, "h1", task_state="deleting")
     assert of(store, "h1") == {f"server/{mine}"}
+
+
+def neighbours(ports, *hosts):
+    return {f"neighbour/{port}" for port in ports} | {f"peer/{host}" for host in hosts}
+
+
+def test_neighbours_on_shared_overlay_networks_and_their_hosts(store):
+    with store.write() as tx:
+        net, elsewhere = cloud.network(tx), cloud.network(tx)
+        mine, other = cloud.port(tx, net, "h1"), [cloud.port(tx, net, "h2"), cloud.port(tx, net, "h3")]
+        cloud.port(tx, elsewhere, "h4")
+        cloud.port(tx, net, "h5", binding_vif_type="binding_failed")
+        cloud.port(tx, net)
+    assert of(store, "h1") == {f"port/{mine}", f"network/{net}"} | neighbours(other, "h2", "h3")
+    assert neighbours([mine, other[1]], "h1", "h3") < of(store, "h2")
+    assert f"neighbour/{other[0]}" not in of(store, "h2")
+    assert not any(name.startswith(("neighbour", "peer")) for name in of(store, "h4") | of(store, "h5"))
+
+
+@pytest.mark.parametrize("kind", ["vlan", "flat", "local"])
+def test_no_neighbours_without_tunnels(store, kind):
+    with store.write() as tx:
+        net = cloud.network(tx, provider_network_type=kind)
+        cloud.port(tx, net, "h1")
+        cloud.port(tx, net, "h2")
+    assert not any(name.startswith(("neighbour", "peer")) for name in of(store, "h1"))
+
+
+def test_routers_on_several_hosts(store):
+    """Each host that carries one must know all of it, whichever host its ports are bound to."""
+    with store.write() as tx:
+        outside = cloud.network(tx, router_external=True, provider_network_type="flat")
+        inside, election = cloud.network(tx), cloud.network(tx)
+        router = cloud.router(tx, "h1", "h2", ha_vr_id=1)
+        owned = {"device_id": router}
+        gateway = cloud.port(tx, outside, "h1", device_owner="network:router_gateway", **owned)
+        interface = cloud.port(tx, inside, "h1", device_owner="network:ha_router_replicated_interface", **owned)
+        ha = [
+            cloud.port(tx, election, host, device_owner="network:router_ha_interface", **owned) for host in ("h1", "h2")
+        ]
+        instance = cloud.port(tx, inside, "h3")
+    for host, peer, own, other in (("h1", "h2", ha[0], ha[1]), ("h2", "h1", ha[1], ha[0])):
+        names = of(store, host)
+        assert {f"port/{port}" for port in (gateway, interface, instance, own)} < names
+        assert {f"network/{network}" for network in (outside, inside, election)} | {f"router/{router}"} < names
+        assert {name for name in names if name.startswith(("neighbour", "peer"))} == neighbours(
+            [interface, instance, other], peer, "h3"
+        )
+    assert of(store, "h3") == {f"port/{instance}", f"network/{inside}"} | neighbours([interface], "h1", "h2")
+
+
+def test_router_on_one_host_is_no_neighbour_of_itself(store):
+    with store.write() as tx:
+        inside = cloud.network(tx)
+        router = cloud.router(tx, "h1", ha_vr_id=1)
+        cloud.port(tx, inside, "h1", device_owner="network:ha_router_replicated_interface", device_id=router)
+    assert not any(name.startswith(("neighbour", "peer")) for name in of(store, "h1"))

@@ -11,8 +11,12 @@ from netloom.feed.fragments import (
     DhcpServer,
     FixedIp,
     FloatingIp,
+    HaGroup,
+    HaPort,
     HostRoute,
+    Neighbour,
     SecurityRule,
+    TunnelPeer,
 )
 from netloom.feed.render import encode, render, version
 from netloom.store.tables.network import PORTS, SECURITY_GROUP_RULES
@@ -176,7 +180,8 @@ def test_router(store):
 
 
 @pytest.mark.parametrize(
-    "kind", ["port", "network", "security_group", "addresses", "dhcp", "router", "server", "nonsense"]
+    "kind",
+    ["port", "network", "security_group", "addresses", "dhcp", "router", "server", "peer", "neighbour", "nonsense"],
 )
 def test_what_is_gone_is_none(store, kind):
     assert one(store, f"{kind}/gone") is None
@@ -213,7 +218,7 @@ def populate(tx, times: int) -> list[str]:
         cloud.port(tx, net, "h1", [(sub, "10.0.0.1")], device_owner="network:router_interface", device_id=router)
         port = cloud.port(tx, net, "h1", [(sub, "10.0.0.2")], [group])
         names += [f"port/{port}", f"network/{net}", f"security_group/{group}", f"addresses/{group}", f"dhcp/{net}"]
-        names.append(f"router/{router}")
+        names += [f"router/{router}", f"neighbour/{port}"]
     return names
 
 
@@ -221,11 +226,11 @@ def test_number_of_statements_does_not_grow(store):
     with store.write() as tx:
         names = populate(tx, 30)
     counts = []
-    for wanted in (names[:6], names):
+    for wanted in (names[:7], names):
         with store.read() as tx, statements(store) as seen:
             assert None not in render(tx, wanted).values()
         counts.append(len(seen))
-    assert counts == [18, 18]
+    assert counts == [21, 21]
 
 
 def test_more_names_than_a_statement_takes_parameters(store):
@@ -249,3 +254,88 @@ def test_server(store):
     assert [nic.port_id for nic in found.nics] == ["b", "a"]
     assert one(store, f"server/{early}") is None
     assert one(store, f"server/{leaving}") is None
+
+
+def test_peer(store):
+    with store.write() as tx:
+        cloud.agent(tx, "h1", tunneling_ip="10.0.1.5", tunnel_types=["vxlan", "gre"])
+        cloud.agent(tx, "h1", "L3 agent", tunneling_ip="10.9.9.9")
+        cloud.agent(tx, "h2", tunneling_ip="", tunnel_types=["vxlan"])
+    assert one(store, "peer/h1") == TunnelPeer("h1", "10.0.1.5", ("gre", "vxlan"))
+    assert one(store, "peer/h2") is None
+
+
+def test_neighbour(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        four, six = cloud.subnet(tx, net), cloud.subnet(tx, net, "2001:db8::/64")
+        mac = "fa:16:3e:00:00:07"
+        pairs = [
+            {"ip_address": "10.0.0.77", "mac_address": mac},
+            {"ip_address": "10.0.0.78/32", "mac_address": mac},
+            {"ip_address": "10.0.0.79", "mac_address": "fa:16:3e:00:00:08"},
+            {"ip_address": "10.5.0.0/16", "mac_address": mac},
+        ]
+        places = [(four, "10.0.0.9"), (six, "2001:db8::9")]
+        port = cloud.port(tx, net, "h1", places, mac_address=mac, allowed_address_pairs=pairs)
+    assert one(store, f"neighbour/{port}") == Neighbour(
+        port, net, mac, ("10.0.0.9", "2001:db8::9", "10.0.0.77", "10.0.0.78"), ("h1",)
+    )
+
+
+def test_address_that_several_ports_may_have_is_nobodys(store):
+    """It moves between them without us, so that its place must be learned."""
+    with store.write() as tx:
+        net, other = cloud.network(tx), cloud.network(tx)
+        sub = cloud.subnet(tx, net)
+        macs = [f"fa:16:3e:00:00:0{number}" for number in range(4)]
+
+        def pair(mac, address="10.0.0.77"):
+            return {"mac_address": mac, "allowed_address_pairs": [{"ip_address": address, "mac_address": mac}]}
+
+        two = [cloud.port(tx, net, "h1", **pair(mac)) for mac in macs[:2]]
+        cloud.port(tx, net, **pair(macs[2], "10.0.0.78"))  # unbound: it has no address now
+        apart = cloud.port(tx, other, "h1", **pair(macs[0]))
+        cloud.port(tx, net, "h2", [(sub, "10.0.0.79")])
+        taken = cloud.port(tx, net, "h1", **pair(macs[3], "10.0.0.79"))
+    for port in (*two, taken):
+        assert one(store, f"neighbour/{port}").addresses == ()
+    assert one(store, f"neighbour/{apart}").addresses == ("10.0.0.77",)
+
+
+def test_what_is_nowhere_or_on_no_overlay_is_no_neighbour(store):
+    with store.write() as tx:
+        net, vlan = cloud.network(tx), cloud.network(tx, provider_network_type="vlan")
+        ports = [
+            cloud.port(tx, net), cloud.port(tx, net, "h1", binding_vif_type="binding_failed"), cloud.port(tx, vlan, "h1")
+        ]  # fmt: skip
+    assert [one(store, f"neighbour/{port}") for port in ports] == [None] * 3
+
+
+def test_highly_available_router(store):
+    with store.write() as tx:
+        inside, election = cloud.network(tx), cloud.network(tx, mtu=1400)
+        four, ha = cloud.subnet(tx, inside), cloud.subnet(tx, election, "169.254.192.0/18", gateway_ip=None)
+        router = cloud.router(tx, "h2", "h1", ha_vr_id=7)
+        owned = {"device_id": router, "project_id": ""}
+        interface = cloud.port(tx, inside, "h2", [(four, "10.0.0.1")], device_owner="network:router_interface", **owned)
+        ports = {
+            host: cloud.port(
+                tx, election, host, [(ha, address)], device_owner="network:router_ha_interface",
+                mac_address=f"fa:16:3e:00:00:0{address[-1]}", **owned,
+            )
+            for host, address in (("h2", "169.254.192.2"), ("h1", "169.254.192.1"))
+        }  # fmt: skip
+        ordinary = cloud.router(tx, "h1")
+    found = one(store, f"router/{router}")
+    assert found.ha == HaGroup(
+        election, 1400, 7,
+        (
+            HaPort("h1", ports["h1"], "fa:16:3e:00:00:01", "169.254.192.1/18"),
+            HaPort("h2", ports["h2"], "fa:16:3e:00:00:02", "169.254.192.2/18"),
+        ),
+    )  # fmt: skip
+    assert [port.port_id for port in found.interfaces] == [interface]
+    assert one(store, f"neighbour/{interface}").hosts == ("h1", "h2")
+    assert one(store, f"neighbour/{ports['h1']}").hosts == ("h1",)
+    assert one(store, f"router/{ordinary}").ha is None
