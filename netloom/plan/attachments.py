@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from netloom.feed.fragments import Port
-from netloom.plan import dhcp, routing
+from netloom.feed.fragments import Port, Router
+from netloom.plan import dhcp, names, routing
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.state import Facts, Interface
@@ -19,6 +19,8 @@ class Service:
     network_id: str
     mac: str
     origin: str
+    shared: bool = False
+    """Other hosts have a device of the same MAC: only the active one of them answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,26 @@ class Guest:
 def services(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
     """Devices that other planners make on this host for networks that are known."""
     for router in routing.active(intent):
+        shared = router.ha is not None
         for device, port in routing.devices(router, intent):
-            yield Service(device, port.port_id, port.network_id, port.mac.lower(), router.name)
+            yield Service(device, port.port_id, port.network_id, port.mac.lower(), router.name, shared)
+        elector = _elector(router, intent, settings)
+        if elector:
+            yield elector
     for served in dhcp.services(intent, settings):
         yield Service(served.device, served.port.id, served.network.id, served.port.mac.lower(), served.dhcp.name)
+
+
+def _elector(router: Router, intent: Intent, settings: PlanSettings) -> Service | None:
+    """The device by which a router of several hosts takes part here in the election of the active one."""
+    group = router.ha
+    if group is None or group.network_id not in intent.networks:
+        return None
+    for port in group.ports:
+        if port.host == settings.host:
+            device = names.router_ha(port.port_id)
+            return Service(device, port.port_id, group.network_id, port.mac.lower(), router.name)
+    return None
 
 
 def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:

@@ -44,7 +44,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     segments = {id: Segment(bridge, intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
     for service in attachments.services(intent, settings):
         segment, output = segments[service.network_id], f"output:{service.device}"
-        segment.own[service.mac] = Receiver(output, service.origin, filtered=False)
+        segment.own[service.mac] = Receiver(output, service.origin, filtered=False, shared=service.shared)
         yield _trusted(bridge, service.device, segment.vlan, service.origin)
     for guest in guests:
         yield _untagged_only(bridge, guest)

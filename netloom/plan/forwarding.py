@@ -24,6 +24,8 @@ class Receiver:
     enter: str
     origin: str
     filtered: bool
+    shared: bool = False
+    """Another host has the same port, and may be the one that answers."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,8 @@ def _known(segment: Segment, leave: str) -> Iterator[Flow]:
         if receiver.filtered:
             yield segment.leaving(p.LOCAL_PORT, match, enter, origin, table=p.ACCEPT_EGRESS)
         else:
-            yield segment.leaving(p.DIRECT, match, enter, origin)
+            actions = p.actions(enter, leave) if receiver.shared else enter
+            yield segment.leaving(p.DIRECT, match, actions, origin)
     for mac, receivers in segment.extra.items():
         if mac not in segment.own:
             enter, match = p.actions(*(receiver.enter for receiver in receivers)), f"dl_dst={mac}"

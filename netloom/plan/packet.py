@@ -25,7 +25,12 @@ SHORTHANDS = {
     "icmp6": (IPV6, 58),
     "sctp6": (IPV6, 132),
 }
-MACS, ADDRESSES = {"dl_src", "dl_dst", "arp_sha"}, {"nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "nd_target"}
+MACS = {"dl_src", "dl_dst", "arp_sha", "arp_tha", "nd_sll", "nd_tll"}
+ADDRESSES = {"nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa", "nd_target"}
+ENDS = {ARP: ("arp_spa", "arp_tpa"), IPV4: ("nw_src", "nw_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
+"""Fields of source and destination by ethertype."""
+LINK_LAYER = {135: "nd_sll", 136: "nd_tll"}
+"""Field of the MAC that a neighbour solicitation, or an advertisement, tells; by type."""
 _STATE = re.compile(r"([+-])(\w+)")
 
 Fields = dict[str, int]
@@ -47,6 +52,10 @@ class Packet:
     """Destination port; ICMP code."""
     target: str = ""
     """Target of a neighbour solicitation or advertisement."""
+    operation: int = 1
+    """Of an ARP: 1 asks, 2 answers."""
+    told: str = ""
+    """MAC that an ARP, a solicitation or an advertisement tells; empty: the frame's source."""
     vlan: int | None = None
     tun_id: int = 0
     error_for: "Packet | None" = None
@@ -72,15 +81,35 @@ class Packet:
         """Its fields by ovs-ofctl's names."""
         found = {"dl_src": mac(self.dl_src), "dl_dst": mac(self.dl_dst), "dl_type": self.ethertype}
         found |= {"vlan_tci": 0 if self.vlan is None else TAGGED | self.vlan, "tun_id": self.tun_id}
-        prefix = {ARP: ("arp_spa", "arp_tpa"), IPV4: ("nw_src", "nw_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
-        source, destination = prefix[self.ethertype]
+        source, destination = ENDS[self.ethertype]
         found |= {source: _address(self.src), destination: _address(self.dst)}
         if self.protocol is not None:
             ports = ("icmp_type", "icmp_code") if self.is_icmp else ("tp_src", "tp_dst")
             found |= {"nw_proto": self.protocol, ports[0]: self.sport, ports[1]: self.dport}
+        if self.protocol is None:
+            found |= {"arp_op": self.operation, "arp_sha": mac(self.told or self.dl_src), "arp_tha": 0}
         if self.target:
-            found["nd_target"] = _address(self.target)
+            found |= {"nd_target": _address(self.target), LINK_LAYER[self.sport]: mac(self.told or self.dl_src)}
         return found
+
+    def changed(self, fields: Fields) -> "Packet":
+        """It, as flows have made it."""
+        address = ipaddress.IPv6Address if self.ethertype == IPV6 else ipaddress.IPv4Address
+        source, destination = ENDS[self.ethertype]
+        kind = fields["icmp_type"] if self.is_icmp else self.sport
+        teller = "arp_sha" if self.protocol is None else LINK_LAYER[kind] if self.target else ""
+        return replace(
+            self,
+            dl_src=mac_text(fields["dl_src"]),
+            dl_dst=mac_text(fields["dl_dst"]),
+            vlan=fields["vlan_tci"] & 0xFFF if fields["vlan_tci"] & TAGGED else None,
+            tun_id=fields["tun_id"],
+            src=str(address(fields[source])),
+            dst=str(address(fields[destination])),
+            sport=kind,
+            operation=fields.get("arp_op", self.operation),
+            told=mac_text(fields[teller]) if teller else "",
+        )
 
     def trace_text(self) -> str:
         """As ``ovs-appctl ofproto/trace`` reads it, without its port."""
@@ -90,15 +119,18 @@ class Packet:
             words = [names[self.ethertype, None], f"nw_proto={self.protocol}"]
         words += [f"dl_src={self.dl_src}", f"dl_dst={self.dl_dst}"]
         words += [f"dl_vlan={self.vlan}"] if self.vlan is not None else []
-        ends = {ARP: ("arp_spa", "arp_tpa"), IPV4: ("nw_src", "nw_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
-        words += [f"{name}={value}" for name, value in zip(ends[self.ethertype], (self.src, self.dst), strict=True)]
+        words += [f"tun_id={self.tun_id:#x}"] if self.tun_id else []
+        ends = zip(ENDS[self.ethertype], (self.src, self.dst), strict=True)
+        words += [f"{name}={value}" for name, value in ends]
+        words += [f"arp_op={self.operation},arp_sha={self.told or self.dl_src}"] if self.protocol is None else []
         if self.is_icmp:
             kind = "icmp" if self.protocol == 1 else "icmpv6"
             words += [f"{kind}_type={self.sport}", f"{kind}_code={self.dport}"]
         elif self.protocol in (6, 17, 132):
             kind = {6: "tcp", 17: "udp", 132: "sctp"}[self.protocol]
             words += [f"{kind}_src={self.sport}", f"{kind}_dst={self.dport}"]
-        words += [f"nd_target={self.target}"] if self.target else []
+        if self.target:
+            words += [f"nd_target={self.target},{LINK_LAYER[self.sport]}={self.told or self.dl_src}"]
         return ",".join(words)
 
 
@@ -159,18 +191,24 @@ def mac(text: str) -> int:
     return int(text.replace(":", ""), 16)
 
 
+def mac_text(number: int) -> str:
+    """A number as a MAC address."""
+    digits = f"{number:012x}"
+    return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
+
+
 def _masked(name: str, text: str) -> Condition:
     value, slash, mask = text.partition("/")
     if name in ADDRESSES:
         network = ipaddress.ip_network(text, strict=False)
         return Condition(name, int(network.network_address), int(network.netmask))
-    number = mac if name in MACS else _integer
-    bits = number(mask) if slash else (1 << 128) - 1
-    return Condition(name, number(value) & bits, bits)
+    bits = value_of(name, mask) if slash else (1 << 128) - 1
+    return Condition(name, value_of(name, value) & bits, bits)
 
 
-def _integer(text: str) -> int:
-    return int(text, 0)
+def value_of(name: str, text: str) -> int:
+    """The number that a text stands for as the value of a field."""
+    return mac(text) if name in MACS else _address(text) if name in ADDRESSES else int(text, 0)
 
 
 def _address(text: str) -> int:

@@ -115,21 +115,42 @@ DIRECT = 12
 FLOODED = 1
 
 # br-tun ---------------------------------------------------------------------------------------------------
+#
+#   from br-int ──▶ 2 ──▶ 20 unicast: known place, learned place, else flooded
+#                   ├───▶ 21 who has an address? answered here when known, else flooded
+#                   └───▶ 22 to all hosts that share the network
+#   from a tunnel ──▶ 3, 4, 6 VNI to local VLAN ──▶ 10 learn ──▶ br-int
 PATCH_TO_TUNNELS = 2
 FROM_TUNNEL = {"gre": 3, "vxlan": 4, "geneve": 6}
 """By network type: VNI to local VLAN."""
 LEARN = 10
 UNICAST = 20
 ARP_RESPONDER = 21
+"""Answers solicitations of neighbours (IPv6), too."""
 FLOOD = 22
 TUNNEL_TABLES = (LOCAL_SWITCHING, PATCH_TO_TUNNELS, *FROM_TUNNEL.values(), LEARN, UNICAST, ARP_RESPONDER, FLOOD)
 LEARNED_SECONDS = 300
+
+# Table 2.
+SOLICITATION = 1
+
+# Table 20.
+PLACED = 3
+"""Intent knows the one host that has the MAC."""
+LEARNED = 2
+CARRIED = 1
+"""Several hosts carry the router with the MAC, and none has spoken yet."""
+
+# Table 21.
+DUPLICATE_DETECTION = 2
+ANSWER = 1
 
 # Bridges of physical networks: table 0 alone.
 TO_WIRE = 4
 NOT_FOR_WIRE = 2
 
 # MACs --------------------------------------------------------------------------------------------------------
+BROADCAST = "ff:ff:ff:ff:ff:ff"
 GROUP = "01:00:00:00:00:00/01:00:00:00:00:00"
 """Broadcast and multicast."""
 INDIVIDUAL = "00:00:00:00:00:00/01:00:00:00:00:00"

@@ -10,19 +10,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from netloom.plan.conntrack import Connections
-from netloom.plan.packet import TAGGED, Fields, Packet, parse
+from netloom.plan.packet import TAGGED, Fields, Packet, mac_text, parse, value_of
 from netloom.state import Bridge, Flow, HostState, SwitchPort
 
 MAX_RESUBMITS = 4096
 UNTRACKED = {"ct_state": 0, "ct_mark": 0, "ct_zone": 0}
 GROUP_BIT = 1 << 40
-ETHERNET_FIELDS = {
+FIELDS = {
     "NXM_OF_VLAN_TCI[]": "vlan_tci",
     "NXM_OF_VLAN_TCI[0..11]": "vlan_tci",
     "NXM_OF_ETH_SRC[]": "dl_src",
     "NXM_OF_ETH_DST[]": "dl_dst",
     "NXM_NX_TUN_ID[]": "tun_id",
+    "NXM_NX_ARP_SHA[]": "arp_sha",
+    "NXM_NX_ARP_THA[]": "arp_tha",
+    "NXM_OF_ARP_SPA[]": "arp_spa",
+    "NXM_OF_ARP_TPA[]": "arp_tpa",
+    "NXM_NX_IPV6_SRC[]": "ipv6_src",
+    "NXM_NX_IPV6_DST[]": "ipv6_dst",
+    "NXM_NX_ND_TLL[]": "nd_tll",
+    "icmpv6_type": "icmp_type",
 }
+"""Other names of fields, as actions use them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Output:
     vlan: int | None
     """Tag that it bears on its way out."""
     tun_id: int
+    packet: Packet = field(compare=False)
+    """The frame as it is then."""
 
 
 @dataclass(slots=True)
@@ -151,21 +162,19 @@ class Switch:
             self._track(frame, action[3:-1])
         elif action.startswith("learn("):
             self._learn(frame, action[6:-1])
-        elif verb == "load":
-            value, _, destination = rest.partition("->")
-            _set(frame.fields, destination, int(value, 0))
-        elif verb == "mod_vlan_vid":
-            frame.fields["vlan_tci"] = TAGGED | int(rest)
-        elif action == "strip_vlan":
-            frame.fields["vlan_tci"] = 0
         elif verb == "output":
             self._output(frame, rest)
-        elif action != "drop":
+        elif action == "in_port":
+            self._output(frame, frame.in_port, back=True)
+        elif action != "drop" and not _rewrite(frame.fields, action):
             raise ValueError(f"action {action} of {flow} is not known")
 
-    def _output(self, frame: _Frame, name: str) -> None:
-        """Out of a port as the frame is; through a patch into the other bridge, where its registers are gone."""
-        if name == frame.in_port:
+    def _output(self, frame: _Frame, name: str, *, back: bool = False) -> None:
+        """Out of a port as the frame is; through a patch into the other bridge, where its registers are gone.
+
+        Only ``in_port`` sends a frame back where it came from.
+        """
+        if name == frame.in_port and not back:
             return
         port = self._ports.get(name)
         if port and port.kind == "patch":
@@ -174,7 +183,9 @@ class Switch:
             return
         tci = frame.fields["vlan_tci"]
         vlan = tci & 0xFFF if tci & TAGGED else None
-        self._outcome.outputs.append(Output(frame.bridge, name, vlan, frame.fields["tun_id"]))
+        self._outcome.outputs.append(
+            Output(frame.bridge, name, vlan, frame.fields["tun_id"], frame.packet.changed(frame.fields))
+        )
 
     def _normal(self, frame: _Frame) -> None:
         """A learning switch with VLANs."""
@@ -236,12 +247,12 @@ class Switch:
                 priority = int(value)
             elif word.startswith("load:"):
                 source, _, destination = word[5:].partition("->")
-                number = frame.fields[ETHERNET_FIELDS[source]] if source in ETHERNET_FIELDS else int(source, 0)
+                number = frame.fields[FIELDS[source]] if source in FIELDS else int(source, 0)
                 actions.append(f"load:{number:#x}->{destination}")
             elif word.startswith("output:"):
                 actions.append(f"output:{frame.in_port}")
-            elif name in ETHERNET_FIELDS:
-                matches.append(_learned(name, frame.fields[ETHERNET_FIELDS[value or name]]))
+            elif name in FIELDS:
+                matches.append(_learned(name, frame.fields[FIELDS[value or name]]))
         flow = Flow(
             bridge=frame.bridge,
             table=table,
@@ -287,12 +298,33 @@ def _get(fields: Fields, text: str) -> int:
     return fields[_register(text)] if text.startswith("NXM_NX_REG") else int(text, 0)
 
 
-def _set(fields: Fields, destination: str, value: int) -> None:
-    fields[ETHERNET_FIELDS.get(destination) or _register(destination)] = value
+def _field(text: str) -> str:
+    """Name of a field, whatever an action calls it."""
+    return FIELDS.get(text) or (_register(text) if text.startswith("NXM_NX_REG") else text)
+
+
+def _rewrite(fields: Fields, action: str) -> bool:
+    """Change fields as an action says; False when that is not what it does."""
+    verb, _, rest = action.partition(":")
+    value, _, destination = rest.rpartition("->")
+    if verb == "load":
+        fields[_field(destination)] = int(value, 0)
+    elif verb == "move":
+        fields[_field(destination)] = fields[_field(value)]
+    elif verb == "set_field":
+        fields[_field(destination)] = value_of(destination, value)
+    elif verb == "mod_dl_src":
+        fields["dl_src"] = value_of("dl_src", rest)
+    elif verb == "mod_vlan_vid":
+        fields["vlan_tci"] = TAGGED | int(rest)
+    elif action == "strip_vlan":
+        fields["vlan_tci"] = 0
+    else:
+        return False
+    return True
 
 
 def _learned(name: str, value: int) -> str:
     if name.startswith("NXM_OF_VLAN_TCI"):
         return f"vlan_tci={value & 0xFFF:#x}/0xfff"
-    digits = f"{value:012x}"
-    return f"{ETHERNET_FIELDS[name]}=" + ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+    return f"{FIELDS[name]}={mac_text(value)}"

@@ -151,10 +151,20 @@ def overlay(*fragments: Fragment) -> World:
     return World().put(OVERLAY, port(1, network_id=OVERLAY.id, port_security=False), *fragments)
 
 
-def test_golden_tunnels():
-    state = overlay(PEER, REMOTE_PORT).plan()
-    lines = str(state).splitlines(keepends=True)
-    golden.check("tunnels", "".join(line for line in lines if re.search(r"br-tun|patch-tun|vxlan", line)))
+@pytest.mark.parametrize(("name", "population"), [("tunnels", False), ("tunnels_populated", True)])
+def test_golden_tunnels(name, population):
+    cloud = overlay(PEER, msgspec.structs.replace(REMOTE_PORT, addresses=("10.0.0.9", "2001:db8::9")))
+    cloud.settings = replace(SETTINGS, l2_population=population)
+    lines = str(cloud.plan()).splitlines(keepends=True)
+    golden.check(name, "".join(line for line in lines if re.search(r"br-tun|patch-tun|vxlan", line)))
+
+
+def test_one_address_at_two_ports_for_a_moment_does_not_stop_the_plan():
+    moved = msgspec.structs.replace(REMOTE_PORT, id=id_of(0xB0, 10))
+    cloud = overlay(PEER, REMOTE_PORT, moved)
+    cloud.settings = replace(SETTINGS, l2_population=True)
+    flows = flow_texts(cloud.plan(), "br-tun")
+    assert [sum(word in flow for flow in flows) for word in ("arp_tpa=10.0.0.9", f"dl_dst={OUTSIDE_MAC}")] == [1, 1]
 
 
 def test_an_overlay_goes_to_the_peers_that_share_it_and_learns_where_to():
