@@ -51,8 +51,8 @@ def _wrong_values(conf: cfg.ConfigOpts, settings: Sequence[Setting]) -> Iterator
         except cfg.ConfigFileValueError as error:
             # oslo.config says in which file, and which option, which we know better, before what is wrong.
             yield _placed(settings, section, option.dest, str(error).partition(" is not valid: ")[2] or str(error))
-        except cfg.TemplateSubstitutionError as error:
-            yield _placed(settings, section, option.dest, str(error))
+        except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+            yield _placed(settings, section, option.dest, "'$' begins an option's name; for itself, write '$$'")
 
 
 def _placed(settings: Sequence[Setting], section: str, name: str, problem: str) -> str:
