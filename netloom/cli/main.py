@@ -55,6 +55,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from netloom.cli import host
 
             return host.run(arguments)
+        case "lab":
+            from netloom.cli import lab
+
+            return lab.run(arguments)
         case "config":
             from netloom.cli import config
 

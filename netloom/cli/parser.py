@@ -5,6 +5,7 @@ import ipaddress
 from pathlib import Path
 
 from netloom import __version__
+from netloom.cli.lab_words import lab_words
 
 CONFIG = Path("/etc/netloom/netloom.conf")
 
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("agent", help="run this host's agent", description="Run this host's agent, with all its roles.")
     _host(commands)
     _config(commands)
+    lab_words(commands)
     return top
 
 

@@ -1,0 +1,60 @@
+"""``netloom lab``: many hosts on one machine."""
+
+import argparse
+import os
+
+from netloom.cli.terminal import Trouble, require_root, step, table
+from netloom.lab.lab import Lab, LabError
+from netloom.lab.reading import LayoutError
+from netloom.lab.start import BootError
+
+READY = """
+The lab is up: {hosts}.
+
+Try:
+  netloom lab list{name}
+  netloom lab exec{name} {server} -- openstack network agent list
+  netloom lab exec{name} {server} -- bash
+"""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    require_root("a lab")
+    verbs = {"up": run_up, "list": run_list, "exec": run_exec, "down": run_down}
+    try:
+        return verbs[arguments.verb](arguments)
+    except (LabError, LayoutError, BootError) as error:
+        raise Trouble(str(error)) from None
+
+
+def run_up(arguments: argparse.Namespace) -> int:
+    """Build a lab."""
+    lab = Lab.up(arguments.layout, arguments.name, step)
+    name = f" --name {lab.name}" if lab.name != "lab" else ""
+    print(READY.format(hosts=", ".join(lab.layout.hosts), name=name, server=lab.layout.servers[0].name), end="")
+    return 0
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Show the hosts."""
+    lab = Lab.open(arguments.name)
+    rows = []
+    for host in lab.layout.hosts.values():
+        addresses = (str(each.ip) for link in host.links for each in link.addresses)
+        rows.append((host.name, ", ".join(sorted(host.roles)), ", ".join(addresses)))
+    table(["HOST", "ROLES", "ADDRESSES"], rows)
+    return 0
+
+
+def run_exec(arguments: argparse.Namespace) -> int:
+    """Become the command."""
+    line, environment = Lab.open(arguments.name).command(arguments.host, arguments.argv, arguments.user)
+    os.execvpe(line[0], line, environment)  # noqa: S606 - no shell is wanted
+
+
+def run_down(arguments: argparse.Namespace) -> int:
+    """End a lab."""
+    with step(f"lab {arguments.name}"):
+        Lab.end(arguments.name)
+    return 0
