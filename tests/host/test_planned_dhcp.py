@@ -121,6 +121,7 @@ class Served:
         )
         self.server = port(f"{self.id}-dhcp", self.id, SERVER_MAC, "10.0.0.2", "2001:db8::2", owner="network:dhcp")
         self.ports: list[Port] = []
+        self.settings = SETTINGS
         self.namespace = lab.namespace(f"qdhcp-{self.id}")
         self.client = lab.namespace(f"nl-{self.id}-vm")
         device = only(self.plan(), Veth).name
@@ -143,7 +144,7 @@ class Served:
             )
         )
         intent = Intent({fragment.name: fragment for fragment in fragments})
-        return HostState(dhcp.plan(intent, Facts(), SETTINGS, {self.id: 1}))
+        return HostState(dhcp.plan(intent, Facts(), self.settings, {self.id: 1}))
 
     def start(self) -> subprocess.Popen[bytes]:
         state = self.plan()
@@ -185,6 +186,17 @@ def test_a_client_gets_its_address_and_the_options_of_its_subnet(served: Served)
     assert (told["router"], told["dns"], told["domain"]) == ("10.0.0.1", "8.8.8.8", "openstacklocal")
     assert told["staticroutes"] == "10.9.0.0/16 10.0.0.9 169.254.169.254/32 10.0.0.2 0.0.0.0/0 10.0.0.1"
     assert "pxelinux.0" in (told.get("bootfile"), told.get("boot_file"))
+
+
+def test_the_operators_file_for_dnsmasq_has_the_last_word(served: Served) -> None:
+    file = served.lab.folder / "dnsmasq-neutron.conf"
+    file.write_text("dhcp-option-force=26,1350\ndhcp-option=option:ntp-server,192.0.2.123\n")
+    served.settings = replace(SETTINGS, dnsmasq_config_file=str(file))
+    served.ports = [port("vm", served.id, CLIENT_MAC, "10.0.0.5")]
+    served.start()
+    eventually(lambda: bool(served.lease()), "a lease")
+    told = served.lease("-O", "ntpsrv")
+    assert (told["ip"], told["mtu"], told["ntpsrv"]) == ("10.0.0.5", "1350", "192.0.2.123")
 
 
 def test_a_port_is_served_after_a_reload_and_a_stranger_is_not(served: Served) -> None:
