@@ -3,7 +3,7 @@
 A change of ports rewrites files and sends a HUP; a change of subnets, or of the MTU, starts it anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
@@ -36,6 +36,11 @@ class Service:
     def device(self) -> str:
         """The server's port, inside."""
         return names.tap(self.port.id)
+
+    def others(self, intent: Intent) -> list[Port]:
+        """The ports of the network's other servers."""
+        ports = intent.ports_of(self.network.id)
+        return [port for port in ports if port.device_owner == DHCP_OWNER and port.id != self.port.id]
 
     def metadata(self, settings: PlanSettings) -> dict[str, str]:
         """Subnets whose instances find metadata here, and the server's address in each."""
@@ -119,24 +124,30 @@ def _route(service: Service, subnet: Subnet, destination: str, via: str) -> Rout
 
 def _server(service: Service, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
     network, dhcp = service.network, service.dhcp
-    ports, subnets = intent.ports_of(network.id), dnsmasq.served(network)
-    servers = [port for port in ports if port.device_owner == DHCP_OWNER]
+    ports, subnets, others = intent.ports_of(network.id), dnsmasq.served(network), service.others(intent)
+    servers = sorted([service.port, *others], key=lambda port: port.id)
+    metadata = service.metadata(settings)
+    if others:
+        # Each of them has the service's address: whoever is there answers for it.
+        metadata = dict.fromkeys(metadata, dnsmasq.ON_LINK)
     texts = {
         "host": dnsmasq.hosts(ports, subnets, dhcp.dns_domain),
         "addn_hosts": dnsmasq.names(ports, subnets, dhcp.dns_domain),
-        "opts": dnsmasq.options(network, ports, _by_subnet(servers), service.metadata(settings), dhcp.dns_domain),
+        "opts": dnsmasq.options(network, ports, _by_subnet(servers), metadata, dhcp.dns_domain),
     }
     files = [File(path=f"dhcp/{network.id}/{name}", text=text, origin=dhcp.name) for name, text in texts.items()]
     yield from files
     yield Daemon(
         name=f"dnsmasq-{network.id}",
         namespace=service.namespace,
-        argv=dnsmasq.argv(
-            network, dhcp, service.device, f"{{state}}/dhcp/{network.id}", settings, alone=len(servers) <= 1
-        ),
+        argv=dnsmasq.argv(network, dhcp, service.device, f"{{state}}/dhcp/{network.id}", settings, _ipv4(others)),
         reloads=blake2b("".join(file.digest for file in files).encode(), digest_size=8).hexdigest(),
         origin=dhcp.name,
     )
+
+
+def _ipv4(ports: Iterable[Port]) -> list[str]:
+    return sorted(fixed.address for port in ports for fixed in port.fixed_ips if ":" not in fixed.address)
 
 
 def _by_subnet(servers: list[Port]) -> dict[str, list[str]]:

@@ -16,6 +16,10 @@ DHCPV6_PREFIX_LENGTH = 64
 """The shortest prefix that dnsmasq serves."""
 MICROSOFT_CLASSLESS_ROUTES = "249"
 """Option 121 under the number that older Windows asks for."""
+SERVER_IDENTIFIER = 54
+"""Option of a request: the server whose offer it takes (RFC 2131)."""
+ON_LINK = "0.0.0.0"  # noqa: S104
+"""Next hop of what is on the link itself (RFC 3442)."""
 UNLIMITED_LEASES = 1 << 24
 """The addresses to lease are those of the ports, so dnsmasq's own limit has nothing to guard."""
 
@@ -39,13 +43,15 @@ def _mode(subnet: Subnet) -> str:
 
 
 def argv(
-    network: Network, dhcp: DhcpNetwork, device: str, directory: str, settings: PlanSettings, *, alone: bool
+    network: Network, dhcp: DhcpNetwork, device: str, directory: str, settings: PlanSettings, others: Iterable[str]
 ) -> tuple[str, ...]:
     """The command line; ``directory`` holds its files.
 
-    ``alone``: no other server serves the network. Then this one may confirm an address whose lease it does not
-    remember (``--dhcp-authoritative``); two of them would refuse each other's clients.
+    ``others`` are the addresses of the other servers of the network. All of them know the same clients, so each may
+    confirm an address whose lease another one gave, and clients do not notice that one has gone
+    (``--dhcp-authoritative``); but none refuses what is meant for another, or who is known to another first.
     """
+    elsewhere = [f"--dhcp-match=set:elsewhere,{SERVER_IDENTIFIER},{address}" for address in others]
     return (
         "dnsmasq",
         "--keep-in-foreground",
@@ -67,7 +73,8 @@ def argv(
         f"--dhcp-lease-max={UNLIMITED_LEASES}",
         "--dhcp-match=set:ipxe,175",
         "--dhcp-userclass=set:ipxe6,iPXE",
-        *(["--dhcp-authoritative"] if alone else []),
+        "--dhcp-authoritative",
+        *([*elsewhere, "--dhcp-ignore=tag:elsewhere", "--dhcp-ignore=tag:!known"] if elsewhere else []),
         *(_range(subnet, dhcp.lease_seconds) for subnet in served(network)),
         f"--dhcp-option-force=26,{network.mtu}",
         *([f"--domain={dhcp.dns_domain}"] if dhcp.dns_domain else []),
@@ -161,7 +168,7 @@ def _options4(subnet: Subnet, others: list[str], servers: list[str], metadata: s
 
     default = next((route.nexthop for route in subnet.host_routes if route.destination == "0.0.0.0/0"), "")
     gateway = subnet.gateway or default
-    routes = [HostRoute(destination=cidr, nexthop="0.0.0.0") for cidr in others]  # noqa: S104 - "on the link"
+    routes = [HostRoute(destination=cidr, nexthop=ON_LINK) for cidr in others]
     routes += [route for route in subnet.host_routes if route.destination != "0.0.0.0/0"]
     if metadata and all(route.destination != METADATA_PREFIX for route in routes):
         routes.append(HostRoute(destination=METADATA_PREFIX, nexthop=metadata))

@@ -10,6 +10,7 @@ until then: one that is made anew under its name is served after a reload withou
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from netloom.feed.fragments import Router
 from netloom.plan import names
 from netloom.plan.dhcp import Service, services
 from netloom.plan.intent import Intent
@@ -109,25 +110,39 @@ def _networks(intent: Intent, settings: PlanSettings) -> Iterator[_Frontend]:
 
 
 def _addresses(intent: Intent, settings: PlanSettings) -> Iterator[Element]:
-    for router in active(intent) if settings.enable_metadata_proxy else ():
-        for device, port in interfaces(router, intent):
-            if _has_ipv6(port.addresses):
-                yield from _address6(names.router_namespace(router.id), device, router.name)
+    for router in active(intent):
+        namespace = names.router_namespace(router.id)
+        for device, cidr in of_router(router, intent, settings):
+            yield _may_bind(namespace, router.name)
+            if router.ha is None:
+                yield Address(namespace=namespace, device=device, cidr=cidr, origin=router.name)
     for service in _proxied(intent, settings):
-        origin = service.dhcp.name
-        yield Address(namespace=service.namespace, device=service.device, cidr=f"{ADDRESS4}/32", origin=origin)
+        namespace, device, origin = service.namespace, service.device, service.dhcp.name
+        yield Address(namespace=namespace, device=device, cidr=f"{ADDRESS4}/32", origin=origin)
         if _has_ipv6(service.metadata(settings).values()):
-            yield from _address6(service.namespace, service.device, origin)
+            yield _may_bind(namespace, origin)
+            # Other servers of the network have the address, too, and each is as good as the others.
+            yield Sysctl(namespace=namespace, name=f"net/ipv6/conf/{device}/accept_dad", value="0", origin=origin)
+            yield Address(namespace=namespace, device=device, cidr=f"{ADDRESS6}/64", origin=origin)
+
+
+def of_router(router: Router, intent: Intent, settings: PlanSettings) -> Iterator[tuple[str, str]]:
+    """(Device, address with prefix length) of the service in a router's namespace.
+
+    Where other hosts carry the router, too, they belong to the active one alone, as all its addresses do.
+    """
+    for device, port in interfaces(router, intent) if settings.enable_metadata_proxy else ():
+        if _has_ipv6(port.addresses):
+            yield device, f"{ADDRESS6}/64"
 
 
 def _proxied(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
     return (service for service in services(intent, settings) if service.metadata(settings))
 
 
-def _address6(namespace: str, device: str, origin: str) -> Iterator[Element]:
-    yield Address(namespace=namespace, device=device, cidr=f"{ADDRESS6}/64", origin=origin)
-    # Another server of the network may have the address already: then that one answers, and ours still starts.
-    yield Sysctl(namespace=namespace, name="net/ipv6/ip_nonlocal_bind", value="1", origin=origin)
+def _may_bind(namespace: str, origin: str) -> Sysctl:
+    """The proxy starts also where the address is not there yet, as in the namespace of a router's standby."""
+    return Sysctl(namespace=namespace, name="net/ipv6/ip_nonlocal_bind", value="1", origin=origin)
 
 
 def _bind6(device: str) -> str:

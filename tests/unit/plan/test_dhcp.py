@@ -100,15 +100,30 @@ def test_name_servers(servers: tuple[str, ...], expected: str) -> None:
     assert option(served(network=with_subnet(dns_nameservers=servers)), "option:dns-server") == [expected]
 
 
-def test_two_servers_name_each_other_and_do_not_refuse_each_others_clients() -> None:
-    other = cloud.port(
-        "other", cloud.DEMO, "fa:16:3e:00:00:09", ("sub-demo", "192.168.1.3"), device_owner="network:dhcp"
-    )
+OTHER_SERVER = cloud.port(
+    "other", cloud.DEMO, "fa:16:3e:00:00:09", ("sub-demo", "192.168.1.3"), device_owner="network:dhcp", host="host2"
+)
+
+
+def test_two_servers_name_each_other_and_leave_each_others_requests_alone() -> None:
     network = with_subnet(dns_nameservers=())
-    assert "--dhcp-authoritative" in daemon(served(network=network)).argv
-    state = served(other, network=network)
-    assert "--dhcp-authoritative" not in daemon(state).argv
-    assert sorted(option(state, "option:dns-server")[0].split(",")) == ["", "192.168.1.2", "192.168.1.3"]
+    alone, beside = served(network=network), served(OTHER_SERVER, network=network)
+    more = "--dhcp-match=set:elsewhere,54,192.168.1.3", "--dhcp-ignore=tag:elsewhere", "--dhcp-ignore=tag:!known"
+    assert sorted(daemon(beside).argv) == sorted([*daemon(alone).argv, *more])
+    assert "--dhcp-authoritative" in daemon(beside).argv
+    assert option(beside, "option:dns-server") == [",192.168.1.2,192.168.1.3"]
+
+
+def test_two_servers_tell_the_same() -> None:
+    isolated = msgspec.structs.replace(DHCP, isolated_subnets=("sub-demo",))
+    servers = (DhcpServer("host1", cloud.DHCP_PORT), DhcpServer("host2", OTHER_SERVER.id))
+    both = msgspec.structs.replace(isolated, servers=servers)
+    fragments = cloud.DEMO_NET, both, SERVER_PORT, OTHER_SERVER, cloud.INSTANCE_PORT
+    hosts = ("host1", "host2")
+    one, two = (cloud.planned(dhcp.plan, *fragments, settings=replace(cloud.SETTINGS, host=host)) for host in hosts)
+    assert [str(file) for file in one.of(File).values()] == [str(file) for file in two.of(File).values()]
+    routes = ",169.254.169.254/32,0.0.0.0,0.0.0.0/0,192.168.1.1"
+    assert option(one, "option:classless-static-route") == [routes]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import msgspec
 
-from netloom.feed.fragments import Fragment
+from netloom.feed.fragments import Fragment, HaGroup
 from netloom.plan import metadata, nat
 from netloom.plan.settings import PlanSettings
-from netloom.state import Address, Daemon, File, FilterTable, HostState
+from netloom.state import Address, Daemon, File, FilterTable, HostState, Sysctl
 from tests.unit.plan import golden
 from tests.unit.plan import services as cloud
 
@@ -57,3 +57,15 @@ def test_it_can_be_turned_off() -> None:
 def test_a_router_without_ipv6_has_no_ipv6_address_of_the_service() -> None:
     only4 = msgspec.structs.replace(cloud.router(), interfaces=(cloud.INSIDE,))
     assert not proxied(cloud.DEMO_NET, only4).of(Address)
+
+
+def test_of_a_router_with_standbys_the_address_is_the_active_ones() -> None:
+    group = HaGroup(cloud.DEMO, 1450, 1, ())
+    state = proxied(cloud.SIX_NET, cloud.router(interfaces=(cloud.INSIDE6,), ha=group))
+    assert not state.of(Address)
+    assert (f"qrouter-{cloud.ROUTER}", "net/ipv6/ip_nonlocal_bind") in state.of(Sysctl)
+
+
+def test_several_servers_of_a_network_may_have_the_address_at_once() -> None:
+    state = proxied(force_metadata=True)
+    assert state.of(Sysctl)["qdhcp-net-six", "net/ipv6/conf/tapd6c0ffee-00/accept_dad"].value == "0"
