@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; its exit code is ours."""
     require_root("entering an instance")
     conf = configuration(arguments)
-    server_id = _find(Client(Path(conf.netloom.config_path) / "clouds.yaml", "netloom-admin"), arguments.server)
+    server_id = arguments.server
+    if not _is_id(server_id):
+        server_id = _find(Client(Path(conf.netloom.config_path) / "clouds.yaml", "netloom-admin"), server_id)
     from netloom.agent.loop import layout
     from netloom.host.instances import Instances
 
@@ -25,6 +28,14 @@ def run(arguments: argparse.Namespace) -> int:
         return Instances(layout(settings), settings.state_dir / "guest").exec_in(server_id, arguments.argv, tty=tty)
     except ProcessLookupError as error:
         raise Trouble(str(error)) from None
+
+
+def _is_id(text: str) -> bool:
+    """Whether it needs no question to the API; hosts of compute alone have no credentials for one."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _find(client: Client, wanted: str) -> str:

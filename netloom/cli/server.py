@@ -13,6 +13,7 @@ from netloom.cli.compose import compose
 from netloom.cli.processes import SERVER, claim
 from netloom.cli.settings import configuration
 from netloom.settings.load import server_settings
+from netloom.settings.server import ServerSettings
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     calm_collector()
     servers = [_server(parts.api, *settings.listen)]
     if parts.metadata is not None:
-        servers.append(_server(parts.metadata, "127.0.0.1", settings.metadata_port))
+        addresses = _metadata_addresses(settings)
+        servers += [_server(parts.metadata, address, settings.metadata_port) for address in addresses]
 
     async def serve() -> None:
         await asyncio.gather(*(server.serve() for server in servers))
@@ -33,6 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
     return 0
+
+
+def _metadata_addresses(settings: ServerSettings) -> list[str]:
+    """Where proxies on other hosts reach the metadata service, if there is a secret that they sign with."""
+    address = settings.listen[0]
+    if not settings.metadata_secret:
+        return ["127.0.0.1"]
+    return [address] if address == "0.0.0.0" else sorted({"127.0.0.1", address})  # noqa: S104 - asked for
 
 
 def _server(application: Any, address: str, port: int) -> uvicorn.Server:
