@@ -49,7 +49,10 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_exec(arguments: argparse.Namespace) -> int:
     """Become the command."""
-    line, environment = Lab.open(arguments.name).command(arguments.host, arguments.argv, arguments.user)
+    argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not argv:
+        raise Trouble(f"say what to run: netloom lab exec {arguments.host} -- COMMAND")
+    line, environment = Lab.open(arguments.name).command(arguments.host, argv, arguments.user)
     os.execvpe(line[0], line, environment)  # noqa: S606 - no shell is wanted
 
 

@@ -39,7 +39,9 @@ def lab_words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     run.add_argument("--user", choices=["admin", "demo"], default="admin", help="whose credentials (default: admin)")
     run.add_argument("host", metavar="HOST")
-    run.add_argument("argv", metavar="COMMAND", nargs="+", help="the command and its arguments, after --")
+    run.add_argument(
+        "argv", metavar="COMMAND", nargs=argparse.REMAINDER, help="the command and its arguments, after --"
+    )
     _verb(verbs, "down", "end a lab", "End a lab and leave nothing behind.")
 
 

@@ -91,7 +91,8 @@ def _answer_for(names: Mapping[str, str]) -> None:
     pidfile = RUN / "names.pid"
     if pidfile.exists() and Path(f"/proc/{pidfile.read_text().strip()}").exists():
         return
-    answers = [f"--address=/{name}/{address}" for name, address in names.items()]
+    # "local": what is asked of these names and not known is answered with nothing, not refused.
+    answers = [word for name, at in names.items() for word in (f"--address=/{name}/{at}", f"--local=/{name}/")]
     options = ["--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--user=root", f"--pid-file={pidfile}"]
     _run("dnsmasq", *options, *answers)
 
