@@ -74,6 +74,8 @@ class Topology:
             # What is gone from a host is found by what it had.
             bound = set().union(*(self._tables[kind].ids("host", host) for host in hosts))
             ids[kind] = ids.get(kind, set()) | bound
+        # A group matters from its first member on, and that changes the addresses that it stands for.
+        ids["security_group"] = ids.get("security_group", set()) | ids.get("addresses", set())
         found = facts.read(tx, ids, hosts)
         differing = {kind: table.differing(found.of(kind), ids.get(kind, ())) for kind, table in self._tables.items()}
         ports = ids.get("port", set())
@@ -81,6 +83,8 @@ class Topology:
         self._take(found, differing)
         after = self._touched(differing, ports)
         named = {f"{kind}/{object_id}" for kind, object_id in changed}
+        # Which subnets have no router is said by the servers of DHCP.
+        named |= {f"dhcp/{network}" for network in ids.get("network", ())}
         return Touched(before.hosts | after.hosts, named | before.names | after.names)
 
     def places(self, port: Port) -> frozenset[str]:

@@ -62,7 +62,7 @@ class View:
         self._pieces |= rendered
         changed = {name for name in stale if before[name] != rendered[name]}
         updates = {each: self._update(each, wanted.get(each, each.wanted), changed, before) for each in slices}
-        for name in self._pending.names - stale:
+        for name in self._pending.names - rendered.keys():
             self._pieces.pop(name, None)
         for each, names in wanted.items():
             each.wanted, each.holds = names, None
