@@ -67,10 +67,12 @@ def bind_hosts(tx: Tx, context: Context, hosts: Mapping[str, str]) -> None:
         standard.revise(tx, PORTS, ids)
 
 
-def retry(tx: Tx, context: Context, host: str) -> None:
-    """Bind the ports of a host again whose binding failed; for when its agent comes, or comes back."""
-    failed = sa.select(PORTS.c.id).where(PORTS.c.binding_host_id == host, PORTS.c.binding_vif_type == FAILED)
-    bind_hosts(tx, context, {port_id: host for (port_id,) in tx.tuples(failed)})
+def retry(tx: Tx, context: Context, hosts: Collection[str]) -> None:
+    """Bind the ports of hosts again whose binding failed; for when their agents come, or come back."""
+    failed = sa.select(PORTS.c.id, PORTS.c.binding_host_id).where(
+        among(tx, PORTS.c.binding_host_id, hosts), PORTS.c.binding_vif_type == FAILED
+    )
+    bind_hosts(tx, context, {row[0]: row[1] for row in tx.tuples(failed)})
 
 
 def _agents(tx: Tx, context: Context, hosts: Collection[str]) -> dict[str, Mapping[str, Any]]:

@@ -4,6 +4,7 @@
 """
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,14 +15,16 @@ from netloom.model.errors import Conflict, NotFound
 from netloom.model.networks import NETWORK
 from netloom.model.owners import DHCP
 from netloom.model.ports import PORT
-from netloom.rules import addresses, binding, ports, reading
+from netloom.rules import addresses, binding, placement, ports, reading
 from netloom.rules.context import Context
+from netloom.rules.placement import DHCP_AGENT, Candidate
 from netloom.store.among import among
 from netloom.store.database import Tx
-from netloom.store.tables.network import AGENTS, DHCP_BINDINGS, PORTS, SUBNETS
+from netloom.store.tables.network import AGENTS, DHCP_BINDINGS, NETWORKS, PORTS, SUBNETS
 
-DHCP_AGENT = "DHCP agent"
 View = dict[str, Any]
+BATCH = 200
+"""Networks that are moved in one transaction at most."""
 
 
 class InvalidDHCPAgent(NotFound):
@@ -60,11 +63,12 @@ def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
         network_id: [subnet for subnet in rows if subnet["enable_dhcp"]]
         for network_id, rows in addresses.subnets_of(tx, ids).items()
     }
-    served = _bind(tx, context, [network for network in networks if subnets[network["id"]]], ids)
     held: dict[str, dict[str, View]] = {network_id: {} for network_id in ids}
     port_ids = sa.select(PORTS.c.id).where(among(tx, PORTS.c.network_id, ids), PORTS.c.device_owner == DHCP)
     for port in reading.by_ids(tx, context, PORT, [port_id for (port_id,) in tx.tuples(port_ids)]):
         held[port["network_id"]][port["binding:host_id"]] = port
+    ready = {key: {host for host, port in mine.items() if port["status"] == "ACTIVE"} for key, mine in held.items()}
+    served = _bind(tx, context, [network for network in networks if subnets[network["id"]]], ids, ready)
     bodies = []
     for network in networks:
         network_id = network["id"]
@@ -87,6 +91,32 @@ def refresh_all(tx: Tx, context: Context) -> None:
     refresh(tx, context, [network_id for (network_id,) in tx.tuples(needy.distinct())])
 
 
+def relieve(tx: Tx, context: Context) -> bool:
+    """Move networks away from dead and disabled agents, as far as others can take them; whether there may be more.
+
+    Nothing is locked unless something moves.
+    """
+    known = placement.hosts(tx, context, DHCP_AGENT)
+    if not any(candidate.willing for candidate in known.values()):
+        return False
+    unwilling = [host for host, candidate in known.items() if not candidate.willing]
+    table = DHCP_BINDINGS.c
+    there = sa.select(table.network_id).where(among(tx, table.host, unwilling))
+    columns = (table.network_id, table.host, NETWORKS.c.availability_zone_hints)
+    statement = sa.select(*columns).join(NETWORKS, NETWORKS.c.id == table.network_id)
+    held: dict[str, set[str]] = defaultdict(set)
+    hints: dict[str, Sequence[str]] = {}
+    for network_id, host, zones in tx.tuples(statement.where(table.network_id.in_(there)).order_by(table.network_id)):
+        held[network_id].add(host)
+        hints[network_id] = zones or ()
+    ready = _ready(tx, list(held))
+    moving = [
+        key for key, hosts in held.items() if _choose(context, known, hints[key], hosts, ready[key]) != hosts
+    ]  # fmt: skip
+    refresh(tx, context, moving[:BATCH])
+    return len(moving) > BATCH
+
+
 def add_to_agent(tx: Tx, context: Context, agent: View, network_id: str) -> None:
     """Have an agent serve a network. Raises NetworkNotFound, InvalidDHCPAgent, NetworkHostedByDHCPAgent."""
     if agent["agent_type"] != DHCP_AGENT or not agent["admin_state_up"]:
@@ -97,7 +127,10 @@ def add_to_agent(tx: Tx, context: Context, agent: View, network_id: str) -> None
         raise NetworkHostedByDHCPAgent(network_id=network_id, agent_id=agent["id"])
     tx.execute(DHCP_BINDINGS.insert().values(network_id=network_id, host=agent["host"]))
     tx.changed("host", agent["host"])
-    refresh(tx, context, [network_id])
+    tx.changed("dhcp", network_id)
+    served = sa.select(SUBNETS.c.id).where(SUBNETS.c.network_id == network_id, SUBNETS.c.enable_dhcp.is_(True))
+    if tx.execute(served.limit(1)).first() is not None:  # else the agent waits for the first such subnet
+        refresh(tx, context, [network_id])
 
 
 def remove_from_agent(tx: Tx, context: Context, agent: View, network_id: str) -> None:
@@ -136,17 +169,19 @@ def device_id(host: str, network_id: str) -> str:
     return f"dhcp{uuid.uuid5(uuid.NAMESPACE_DNS, host.split('.', maxsplit=1)[0])}-{network_id}"
 
 
-def _bind(tx: Tx, context: Context, networks: Sequence[View], ids: Sequence[str]) -> dict[str, set[str]]:
+def _bind(
+    tx: Tx, context: Context, networks: Sequence[View], ids: Sequence[str], ready: Mapping[str, Collection[str]]
+) -> dict[str, set[str]]:
     """Bind networks with DHCP to live agents, the others of ``ids`` to none; the hosts of each afterwards."""
-    loads, zones = _live(tx, context)
+    known = placement.hosts(tx, context, DHCP_AGENT)
     held: dict[str, set[str]] = {network_id: set() for network_id in ids}
     statement = sa.select(DHCP_BINDINGS.c.network_id, DHCP_BINDINGS.c.host)
     for network_id, host in tx.tuples(statement.where(among(tx, DHCP_BINDINGS.c.network_id, list(ids)))):
         held[network_id].add(host)
     wanted: dict[str, set[str]] = {network_id: set() for network_id in ids}
     for network in networks:
-        hosts = _choose(network, held[network["id"]], loads, zones, context.settings.dhcp_agents_per_network)
-        wanted[network["id"]] = hosts
+        key, hints = network["id"], network["availability_zone_hints"] or ()
+        wanted[key] = _choose(context, known, hints, held[key], ready[key])
     _unbind(tx, [(key, host) for key in ids for host in sorted(held[key] - wanted[key])])
     fresh = [{"network_id": key, "host": host} for key in ids for host in sorted(wanted[key] - held[key])]
     if fresh:
@@ -158,37 +193,35 @@ def _bind(tx: Tx, context: Context, networks: Sequence[View], ids: Sequence[str]
 
 
 def _choose(
-    network: View, held: set[str], loads: dict[str, int], zones: Mapping[str, str | None], count: int
+    context: Context, known: Mapping[str, Candidate], zones: Sequence[str], held: set[str], ready: Collection[str]
 ) -> set[str]:
-    """The hosts for a network: those it has and, as far as they are too few or dead, the least loaded ones.
+    """The hosts for a network: those it has and, as far as they are too few, dead or disabled, others.
 
-    A dead host keeps the network only while no live one can take it.
+    ``ready``: hosts that serve it, as they say. A disabled host goes once enough others do. A dead one keeps the
+    network only while no live one can take it, or nothing may be moved by itself.
     """
-    hints = network["availability_zone_hints"] or ()
-    living = held & loads.keys()
-    spare = sorted(
-        (load, host) for host, load in loads.items() if host not in held and (not hints or zones[host] in hints)
-    )
-    chosen = living | {host for _, host in spare[: max(0, count - len(living))]}
-    for host in chosen - held:
-        loads[host] += 1
-    return chosen | set(sorted(held - living)[: max(0, count - len(chosen))])
+    count = context.settings.dhcp_agents_per_network
+    living = {host for host in held if host in known and known[host].willing}
+    draining = {host for host in held if host in known and known[host].draining}
+    dead = held - living - draining
+    if not context.settings.allow_automatic_dhcp_failover:
+        living |= dead
+    chosen = living | set(placement.pick(known, held, zones, count - len(living)))
+    if not chosen or len(chosen & set(ready)) < min(count, len(chosen)):
+        chosen |= draining
+    return chosen | set(sorted(dead)[: max(0, count - len(chosen))])
 
 
-def _live(tx: Tx, context: Context) -> tuple[dict[str, int], dict[str, str | None]]:
-    """Number of networks, and zone, of each host with a live and enabled DHCP agent."""
-    statement = (
-        sa.select(AGENTS.c.host, AGENTS.c.availability_zone, sa.func.count(DHCP_BINDINGS.c.network_id))
-        .outerjoin(DHCP_BINDINGS, DHCP_BINDINGS.c.host == AGENTS.c.host)
-        .where(
-            AGENTS.c.agent_type == DHCP_AGENT,
-            AGENTS.c.admin_state_up.is_(True),
-            AGENTS.c.heartbeat_timestamp >= binding.alive_since(tx, context),
-        )
-        .group_by(AGENTS.c.host, AGENTS.c.availability_zone)
+def _ready(tx: Tx, network_ids: Collection[str]) -> dict[str, set[str]]:
+    """The hosts that serve networks, as they say."""
+    table = PORTS.c
+    statement = sa.select(table.network_id, table.binding_host_id).where(
+        among(tx, table.network_id, network_ids), table.device_owner == DHCP, table.status == "ACTIVE"
     )
-    rows = tx.tuples(statement)
-    return {host: load for host, _, load in rows}, {host: zone for host, zone, _ in rows}
+    found: dict[str, set[str]] = {key: set() for key in network_ids}
+    for network_id, host in tx.tuples(statement):
+        found[network_id].add(host)
+    return found
 
 
 def _serve(tx: Tx, context: Context, target: Target, held: Mapping[str, View]) -> list[View]:

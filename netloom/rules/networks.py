@@ -72,7 +72,7 @@ def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
         quotas.check(tx, context, "network", project_id, count)
     if defaults := [body for body in bodies if body["is_default"]]:
         _check_default(tx, len(defaults))
-    ids = [str(uuid.uuid4()) for _ in bodies]
+    ids = [body.get("id") or str(uuid.uuid4()) for body in bodies]  # clients name none, the rules may
     found = segments.allocate(tx, context.settings, list(zip(ids, choices, strict=True)))
     rows = [
         standard.new_row(

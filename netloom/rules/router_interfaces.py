@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, Conflict, HTTPBadRequest, NotFound
 from netloom.model.kinds import is_uuid
 from netloom.model.networks import NETWORK
-from netloom.model.owners import ROUTER_INTERFACE
+from netloom.model.owners import HA_ROUTER_INTERFACE, ROUTER_INTERFACE
 from netloom.model.ports import PORT
 from netloom.model.subnets import SUBNET
 from netloom.rules import ports, reading, standard
@@ -144,7 +144,7 @@ def _attach_subnet(tx: Tx, context: Context, router: View, subnet_id: str) -> Vi
         "network_id": subnet["network_id"],
         "project_id": router["project_id"],
         "device_id": router["id"],
-        "device_owner": ROUTER_INTERFACE,
+        "device_owner": _owner(router),
         "fixed_ips": [place],
         "binding:host_id": host_for(tx, context, router),
     }
@@ -172,8 +172,12 @@ def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
         raise BadRequest(resource="router", msg="Cannot have multiple IPv4 subnets on router port")
     _check_usable(tx, context, subnets)
     check_overlap([(subnet["id"], subnet["cidr"]) for subnet in subnets], attached(tx, router["id"]))
-    owner = {"device_id": router["id"], "device_owner": ROUTER_INTERFACE}
+    owner = {"device_id": router["id"], "device_owner": _owner(router)}
     return ports.update_internal(tx, context, port, owner | {"binding:host_id": host_for(tx, context, router)})
+
+
+def _owner(router: View) -> str:
+    return HA_ROUTER_INTERFACE if router["ha"] else ROUTER_INTERFACE
 
 
 def _check_usable(tx: Tx, context: Context, subnets: Sequence[View]) -> None:

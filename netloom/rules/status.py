@@ -10,15 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from netloom.model.owners import DHCP, ROUTER_PORTS
+from netloom.model.owners import DHCP, HA_PORT, ROUTER_PORTS
 from netloom.rules import binding
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.feed import APPLIED
-from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTER_BINDINGS
+from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTERS
 
 Told = tuple[str, str, str]
 """State (``applied``, ``waiting`` or ``failed``), version, reason."""
+OF_ROUTERS = (*ROUTER_PORTS, HA_PORT)
+"""Owners of the ports of which the fragment of a router speaks."""
 STATUS = {"applied": "ACTIVE", "waiting": "DOWN", "failed": "ERROR"}
 
 
@@ -46,6 +48,19 @@ def report(tx: Tx, host: str, statuses: Mapping[str, Told], gone: Collection[str
         _set_floating_ips(tx, host, ids["router"])
 
 
+def follow(tx: Tx, hosts: Mapping[str, str]) -> None:
+    """Have ports and floating IPs of routers show what their hosts (by id of the router) have told already.
+
+    For when a router's ports were bound to another host; a few statements for each host.
+    """
+    routers: dict[str, list[str]] = defaultdict(list)
+    for router_id, host in hosts.items():
+        routers[host].append(router_id)
+    for host, ids in routers.items():
+        _set_ports(tx, host, {"router": ids})
+        _set_floating_ips(tx, host, ids)
+
+
 def _held(tx: Tx, host: str, names: Collection[str]) -> dict[str, Told]:
     table = APPLIED.c
     statement = sa.select(table.fragment, table.state, table.version, table.reason).where(
@@ -69,7 +84,7 @@ def _store(tx: Tx, host: str, fresh: Mapping[str, Told]) -> None:
 def _set_ports(tx: Tx, host: str, ids: Mapping[str, list[str]]) -> None:
     """Ports of this host: their own fragment speaks for them, or that of their router or DHCP network."""
     table = PORTS.c
-    routed = table.device_owner.in_(ROUTER_PORTS) & among(tx, table.device_id, ids.get("router", []))
+    routed = table.device_owner.in_(OF_ROUTERS) & among(tx, table.device_id, ids.get("router", []))
     leased = (table.device_owner == DHCP) & among(tx, table.network_id, ids.get("dhcp", []))
     columns = (
         table.id, table.status, table.admin_state_up, table.device_owner, table.device_id, table.network_id,
@@ -92,7 +107,7 @@ def _set_ports(tx: Tx, host: str, ids: Mapping[str, list[str]]) -> None:
 
 def speaker(port: Mapping[str, Any]) -> str:
     """Name of the fragment whose state is that of a port."""
-    if port["device_owner"] in ROUTER_PORTS:
+    if port["device_owner"] in OF_ROUTERS:
         return f"router/{port['device_id']}"
     return f"dhcp/{port['network_id']}" if port["device_owner"] == DHCP else f"port/{port['id']}"
 
@@ -103,12 +118,13 @@ def _status(port: Mapping[str, Any], state: str) -> str:
 
 
 def _set_floating_ips(tx: Tx, host: str, router_ids: Collection[str]) -> None:
-    """Floating IPs work when their router does, on the host that carries it."""
+    """Floating IPs work when their router does, on the host to which its gateway is bound."""
     table = FLOATINGIPS.c
     rows = tx.rows(
         sa.select(table.id, table.status, table.router_id)
-        .join(ROUTER_BINDINGS, (ROUTER_BINDINGS.c.router_id == table.router_id) & (ROUTER_BINDINGS.c.host == host))
-        .where(among(tx, table.router_id, list(router_ids)))
+        .join(ROUTERS, ROUTERS.c.id == table.router_id)
+        .join(PORTS, PORTS.c.id == ROUTERS.c.gateway_port_id)
+        .where(PORTS.c.binding_host_id == host, among(tx, table.router_id, list(router_ids)))
     )
     states = _held(tx, host, [f"router/{row['router_id']}" for row in rows])
     changes: dict[str, list[str]] = defaultdict(list)

@@ -1,6 +1,7 @@
 """What tests of the rules do to a store: requests as the API would pass them on, one transaction each."""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -11,12 +12,25 @@ from netloom.model.fields import Missing, Resource
 from netloom.model.networks import NETWORK
 from netloom.model.ports import PORT
 from netloom.model.resources import RESOURCES
+from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.subnets import SUBNET, SUBNETPOOL
-from netloom.rules import agents, networks, ports, reading, subnetpools, subnets
+from netloom.rules import (
+    agents,
+    binding,
+    floatingips,
+    networks,
+    ports,
+    reading,
+    router_interfaces,
+    routers,
+    subnetpools,
+    subnets,
+)
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.tables.feed import CHANGES
+from netloom.store.tables.network import AGENTS
 
 View = dict[str, Any]
 FAMILIES: dict[str, tuple[ModuleType, Resource]] = {
@@ -24,11 +38,13 @@ FAMILIES: dict[str, tuple[ModuleType, Resource]] = {
     "subnet": (subnets, SUBNET),
     "port": (ports, PORT),
     "subnetpool": (subnetpools, SUBNETPOOL),
+    "router": (routers, ROUTER),
+    "floatingip": (floatingips, FLOATINGIP),
 }
 BY_NAME = {resource.name: resource for resource in RESOURCES}
 SETTINGS = NetworkSettings(
     tenant_network_types=("vxlan",), vlan_ranges={"physnet1": ((100, 102),)}, vni_ranges=((1, 1000),),
-    quotas={"port": -1, "network": -1, "subnet": -1},
+    quotas={"port": -1, "network": -1, "subnet": -1, "router": -1},
 )  # fmt: skip
 
 
@@ -88,6 +104,28 @@ class Cloud:
         with self.store.write() as tx:
             agents.heartbeat(tx, self.admin, host, roles or (switch_role(), dhcp_role()), started)
 
+    def attach(self, router_id: str, subnet_id: str, context: Context | None = None) -> str:
+        """Attach a router to a subnet; the id of its port."""
+        caller = context or self.member
+        with self.store.write() as tx:
+            current = reading.get(tx, caller, ROUTER, router_id, for_update=True)
+            assert current is not None
+            done = router_interfaces.add_router_interface(tx, caller, current, {"subnet_id": subnet_id})
+            return str(done["port_id"])
+
+    def silence(self, *hosts: str, seconds: float = 3600) -> None:
+        """As if nothing had been heard of hosts for so long."""
+        with self.store.write() as tx:
+            silent = (tx.now - timedelta(seconds=seconds)).strftime(binding.HEARTBEAT_FORMAT)
+            tx.execute(AGENTS.update().where(AGENTS.c.host.in_(hosts)).values(heartbeat_timestamp=silent))
+
+    def enable(self, host: str, agent_type: str, enabled: bool) -> None:
+        """Enable or disable an agent as the administrator does."""
+        filters = {"host": [host], "agent_type": [agent_type]}
+        with self.store.write() as tx:
+            (agent,) = reading.find(tx, self.admin, BY_NAME["agent"], reading.Query(filters=filters))
+            agents.update(tx, self.admin, agent, {"admin_state_up": enabled})
+
     def changes(self) -> set[str]:
         """What the change log holds."""
         with self.store.read() as tx:
@@ -101,6 +139,10 @@ def switch_role(**configurations: Any) -> Role:
 
 def dhcp_role(zone: str = "nova") -> Role:
     return Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {}, zone)
+
+
+def l3_role(zone: str = "nova") -> Role:
+    return Role("L3 agent", "neutron-l3-agent", "l3_agent", {}, zone)
 
 
 def _wire(values: View) -> View:

@@ -94,11 +94,11 @@ def test_router_ports_and_floating_ips_follow_their_router(cloud: Cloud, bound: 
     router = "11111111-1111-1111-1111-111111111111"
     body = {
         "network_id": bound[0]["network_id"], "project_id": "alpha", "device_id": router,
-        "device_owner": "network:router_interface", "binding:host_id": "h1",
+        "device_owner": "network:router_gateway", "binding:host_id": "h1",
     }  # fmt: skip
     with cloud.store.write() as tx:
         (port,) = ports.create_internal(tx, cloud.admin, [body])
-        tx.execute(ROUTERS.insert().values(id=router, project_id="alpha", enable_snat=True))
+        tx.execute(ROUTERS.insert().values(id=router, project_id="alpha", enable_snat=True, gateway_port_id=port["id"]))
         tx.execute(ROUTER_BINDINGS.insert().values(router_id=router, host="h1"))
         tx.execute(FLOATINGIPS.insert().values(id="fip", router_id=router, status="DOWN", port_id=bound[0]["id"]))
     report(cloud, "h1", {f"router/{router}": APPLIED_NOW})
