@@ -37,7 +37,6 @@ def hand_out(layout: Layout, machines: Mapping[str, Machine], keys: Mapping[str,
     first, *others = layout.servers
     for other in others:
         here, there = machines[first.name], machines[other.name]
-        shutil.copy(here.place(f"{STATE}/identity.key"), there.place(f"{STATE}/identity.key"))
         shutil.copytree(here.place(f"{STATE}/images"), there.place(f"{STATE}/images"), dirs_exist_ok=True)
         for name in CREDENTIALS:
             text = here.place(f"{DIRECTORY}/{name}").read_text()

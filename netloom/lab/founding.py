@@ -6,7 +6,6 @@ from pathlib import Path
 from netloom.feed import keys
 from netloom.settings.load import read, server_settings
 from netloom.standalone import cloud, credentials
-from netloom.standalone.identity.tokens import Sealer
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
 
@@ -19,7 +18,6 @@ def found(files: Sequence[Path], url: str, hosts: Sequence[str]) -> dict[str, st
     conf = read(files)
     settings = server_settings(conf)
     passwords = credentials.ensure(Path(conf.netloom.config_path), f"{url}/identity/v3")
-    Sealer.at(settings.state_dir / "identity.key")
     store = Store(settings.database)
     try:
         migrate(store)

@@ -34,7 +34,7 @@ class Cloud:
 
     def __init__(self, store: Store, settings: ServerSettings) -> None:
         """With the server's database and settings; ``bootstrap`` must have run once."""
-        sealer = Sealer.at(settings.state_dir / "identity.key")
+        sealer = Sealer.of(store)
         self.authenticate = EmbeddedAuthenticator(store, sealer)
         host, port = settings.listen
         self._networking = Networking((EVERYWHERE.get(host, host), port), _ServiceToken(store, sealer))
@@ -92,6 +92,7 @@ def bootstrap(store: Store, settings: ServerSettings, passwords: Mapping[str, st
     ``passwords`` are those of the users admin, demo and netloom. Returns the projects' ids by name.
     """
     with store.write() as tx:
+        tx.alone("bootstrap")
         projects = directory.bootstrap(tx, dict(passwords))
         ensure_flavors(tx)
         ensure_guest_image(tx, settings.state_dir / "images", projects["admin"])

@@ -5,6 +5,7 @@ transaction, so that nothing which was committed can be missed; listeners are wo
 """
 
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +14,40 @@ from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
 from netloom.model.errors import ServiceUnavailable
 from netloom.store.tables.feed import CHANGES
+
+LOG = structlog.get_logger()
+POSTGRESQL = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+"""How soon a database that does not answer counts as lost (libpq's connection parameters; seconds)."""
+POOL_TIMEOUT = 10.0
+"""Seconds to wait for a connection that others use."""
 
 
 class DatabaseFull(ServiceUnavailable):
     """The database cannot grow."""
 
     message = "The server has no room to write: nothing was changed. Free disk space where its database is."
+
+
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database is stopped, not reached, or was lost on the way."""
+
+    message = "The server's database does not answer. Try again."
+
+
+class Interrupted(ServiceUnavailable):
+    """PostgreSQL ended a transaction that stood in another's way."""
+
+    message = "The request met another one in the database and was undone: nothing was changed. Try again."
 
 
 class Tx:
@@ -62,6 +88,11 @@ class Tx:
         row = self.connection.execute(statement).mappings().first()
         return dict(row) if row is not None else None
 
+    def alone(self, what: str) -> None:
+        """Wait until no other transaction that has said the same is under way, on any server."""
+        if self.postgresql:
+            self.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))))
+
     def changed(self, kind: str, object_id: str) -> None:
         """Note that the fragment ``kind/object_id`` may look different after this transaction."""
         self._changes[(kind, object_id)] = None
@@ -91,12 +122,16 @@ class Store:
         if url.startswith("sqlite"):
             options["connect_args"] = {"check_same_thread": False, "timeout": 60}
             _make_private(sa.make_url(url).database)
+        if url.startswith("postgresql"):
+            options |= {"connect_args": POSTGRESQL, "pool_timeout": POOL_TIMEOUT}
         self.engine = sa.create_engine(url, **options)
         self._listeners: list[Callable[[], None]] = []
         self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         if self._writer is not None:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            sa.event.listen(self.engine, "checkout", _check_postgresql)
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Have ``wake`` called after each commit that changed something."""
@@ -104,8 +139,12 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """A transaction that only reads, from one snapshot."""
-        with self.engine.connect() as connection:
+        """A transaction that only reads, from one snapshot.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with _faults(), self.engine.connect() as connection:
             yield Tx(connection)
 
     @contextmanager
@@ -114,6 +153,8 @@ class Store:
 
         Raises:
             DatabaseFull: there is no room for it; nothing was changed.
+            Interrupted: it stood in another's way; nothing was changed.
+            DatabaseUnavailable: the database does not answer; if it was lost during the commit, nobody knows.
         """
         if self._writer is not None:
             with self._writer:
@@ -122,16 +163,11 @@ class Store:
             yield from self._write()
 
     def _write(self) -> Iterator[Tx]:
-        try:
-            with self.engine.connect().execution_options(writes=True) as connection:
-                tx = Tx(connection)
-                yield tx
-                tx._log()
-                connection.commit()
-        except sa.exc.OperationalError as error:
-            if _is_full(error):
-                raise DatabaseFull from error
-            raise
+        with _faults(), self.engine.connect().execution_options(writes=True) as connection:
+            tx = Tx(connection)
+            yield tx
+            tx._log()
+            connection.commit()
         if tx._changes:
             for wake in self._listeners:
                 wake()
@@ -147,7 +183,40 @@ def _make_private(path: str | None) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _is_full(error: sa.exc.OperationalError) -> bool:
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Turns what is not the request's fault into errors that say so."""
+    try:
+        yield
+    except sa.exc.TimeoutError as error:  # all connections are in use
+        raise DatabaseUnavailable from error
+    except sa.exc.DBAPIError as error:
+        if _is_full(error):
+            raise DatabaseFull from error
+        if _is_lost(error):
+            LOG.warning("the database does not answer", reason=str(error.orig).strip())
+            raise DatabaseUnavailable from error
+        if str(getattr(error.orig, "sqlstate", "")).startswith("40"):
+            raise Interrupted from error
+        raise
+
+
+def _is_lost(error: sa.exc.DBAPIError) -> bool:
+    """Whether PostgreSQL was not reached, or ended the connection (codes 08…, 57P…, 53300, or none at all)."""
+    code = getattr(error.orig, "sqlstate", "")
+    reached = code is not None and not code.startswith(("08", "57P", "53300"))
+    return error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and not reached)
+
+
+def _check_postgresql(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Replace a connection that PostgreSQL has closed while it lay in the pool: an idle one has nothing to read."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise sa.exc.DisconnectionError
+
+
+def _is_full(error: sa.exc.DBAPIError) -> bool:
     """Whether a statement failed for lack of room (SQLite result codes; PostgreSQL error code 53100)."""
     sqlite, postgresql = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
     return postgresql == "53100" or sqlite in ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")

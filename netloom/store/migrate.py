@@ -6,15 +6,19 @@ import sqlalchemy as sa
 
 from netloom.store.database import Store
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 
 def migrate(store: Store) -> None:
-    """Bring the database to ``HEAD``; quick when it is there already (Alembic is not even imported)."""
+    """Bring the database to ``HEAD``; quick when it is there already (Alembic is not even imported).
+
+    Several servers may do it at once: the others wait for the first. A newer schema, of a newer server, is left as it
+    is: migrations only add.
+    """
     with store.engine.connect() as connection:
         known = sa.inspect(connection).has_table("alembic_version")
-        if known and connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == HEAD:
+        if known and str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "") >= HEAD:
             return
     from alembic import command
     from alembic.config import Config

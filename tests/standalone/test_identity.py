@@ -25,7 +25,7 @@ class Identity:
         migrate(self.store)
         with self.store.write() as tx:
             self.projects = directory.bootstrap(tx, PASSWORDS)
-        sealer = Sealer.at(folder / "tokens.key")
+        sealer = Sealer.of(self.store)
         self.authenticate = EmbeddedAuthenticator(self.store, sealer)
         self.service = identity_service(self.store, sealer, self.authenticate.forget)
 

@@ -1,12 +1,15 @@
 """Tokens: sealed statements (Fernet) of who has signed in, for which scope, until when."""
 
-import os
 import secrets
 import time
-from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
+
+from netloom.store.allocation import insert_new
+from netloom.store.database import Store
+from netloom.store.tables.identity import TOKEN_KEYS
 
 LIFETIME = 4 * 3600.0
 """Seconds that a token is valid."""
@@ -34,13 +37,11 @@ class Sealer:
         self._fernet = Fernet(key)
 
     @classmethod
-    def at(cls, path: Path) -> "Sealer":
-        """A sealer with the key in a file of our own; the file is made when it is not there."""
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(Fernet.generate_key())
-        return cls(path.read_bytes())
+    def of(cls, store: Store) -> "Sealer":
+        """A sealer with the key of all servers of a database; the first one makes it."""
+        with store.write() as tx:
+            insert_new(tx, TOKEN_KEYS, [{"id": 1, "key": Fernet.generate_key().decode()}], "id")
+            return cls(tx.execute(sa.select(TOKEN_KEYS.c.key)).scalar_one().encode())
 
     def seal(
         self, user_id: str, scope: str, methods: list[str], expires: float | None = None, credential_id: str = ""

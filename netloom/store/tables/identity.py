@@ -53,6 +53,12 @@ APPLICATION_CREDENTIALS = sa.Table(
     sa.Column("unrestricted", sa.Boolean, nullable=False, default=False),
     sa.UniqueConstraint("user_id", "name"),
 )
+TOKEN_KEYS = sa.Table(
+    "token_keys",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, doc="Always 1."),
+    sa.Column("key", sa.String(64), nullable=False, doc="Fernet key; as secret as the passwords beside it."),
+)
 REVOKED_TOKENS = sa.Table(
     "revoked_tokens",
     METADATA,
