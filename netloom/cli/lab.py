@@ -21,10 +21,10 @@ Try:
 def run(arguments: argparse.Namespace) -> int:
     """Do what the verb says."""
     require_root("a lab")
-    verbs = {"up": run_up, "list": run_list, "exec": run_exec, "down": run_down}
+    verbs = {"up": run_up, "list": run_list, "exec": run_exec, "kill": run_kill, "heal": run_heal, "down": run_down}
     try:
-        return verbs[arguments.verb](arguments)
-    except (LabError, LayoutError, BootError) as error:
+        return verbs.get(arguments.verb, run_fault)(arguments)
+    except (LabError, LayoutError, BootError, OSError) as error:
         raise Trouble(str(error)) from None
 
 
@@ -42,8 +42,9 @@ def run_list(arguments: argparse.Namespace) -> int:
     rows = []
     for host in lab.layout.hosts.values():
         addresses = (str(each.ip) for link in host.links for each in link.addresses)
-        rows.append((host.name, ", ".join(sorted(host.roles)), ", ".join(addresses)))
-    table(["HOST", "ROLES", "ADDRESSES"], rows)
+        faults = ", ".join(lab.faults(host.name))
+        rows.append((host.name, ", ".join(sorted(host.roles)), ", ".join(addresses), faults or "well"))
+    table(["HOST", "ROLES", "ADDRESSES", "STATE"], rows)
     return 0
 
 
@@ -54,6 +55,38 @@ def run_exec(arguments: argparse.Namespace) -> int:
         raise Trouble(f"say what to run: netloom lab exec {arguments.host} -- COMMAND")
     line, environment = Lab.open(arguments.name).command(arguments.host, argv, arguments.user)
     os.execvpe(line[0], line, environment)  # noqa: S606 - no shell is wanted
+
+
+def run_fault(arguments: argparse.Namespace) -> int:
+    """Break something, or switch a host on."""
+    lab = Lab.open(arguments.name)
+    match arguments.verb:
+        case "cut":
+            lab.cut(arguments.link)
+        case "freeze":
+            lab.freeze(arguments.host)
+        case "power-off":
+            lab.power_off(arguments.host)
+        case "power-on":
+            lab.power_on(arguments.host)
+    return 0
+
+
+def run_kill(arguments: argparse.Namespace) -> int:
+    """Kill processes of a host."""
+    killed = Lab.open(arguments.name).kill(arguments.host, arguments.process, arguments.of)
+    print(f"killed: {', '.join(map(str, killed))}" if killed else f"no {arguments.process} runs on {arguments.host}")
+    return 0
+
+
+def run_heal(arguments: argparse.Namespace) -> int:
+    """Undo faults, and wait until all agents are alive when all are undone."""
+    lab = Lab.open(arguments.name)
+    with step(arguments.target or "all faults"):
+        lab.heal(arguments.target)
+        if not arguments.target:
+            lab.wait_ready()
+    return 0
 
 
 def run_down(arguments: argparse.Namespace) -> int:

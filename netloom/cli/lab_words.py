@@ -7,6 +7,11 @@ examples:
   netloom lab up ha                                   one controller, two network and two compute nodes
   netloom lab exec controller -- openstack network agent list
   netloom lab exec network1 -- ip netns
+  netloom lab cut network1/tunnels                    pull a cable
+  netloom lab kill network1 keepalived                end a process by SIGKILL
+  netloom lab freeze network1                         stop all of a host
+  netloom lab power-off compute1                      take all of a host away but for its disk
+  netloom lab heal                                    undo all that
   netloom lab down
 """
 
@@ -42,7 +47,25 @@ def lab_words(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     run.add_argument(
         "argv", metavar="COMMAND", nargs=argparse.REMAINDER, help="the command and its arguments, after --"
     )
+    _fault_words(verbs)
     _verb(verbs, "down", "end a lab", "End a lab and leave nothing behind.")
+
+
+def _fault_words(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    cut = _verb(verbs, "cut", "pull a cable", "Pull a cable: the host's device loses its carrier.")
+    cut.add_argument("link", metavar="HOST/NETWORK")
+    kill = _verb(verbs, "kill", "kill a process", "Kill processes of a host by SIGKILL.")
+    kill.add_argument("host", metavar="HOST")
+    kill.add_argument("process", metavar="PROCESS", help="agent, server, keepalived, dnsmasq, vswitchd, ovsdb, …")
+    kill.add_argument("of", metavar="ID", nargs="?", default="", help="only those of this router or network")
+    for name, help, description in (
+        ("freeze", "stop a host as it is", "Stop a host as it is: it answers nothing, though its links have carrier."),
+        ("power-off", "switch a host off", "Take everything of a host away at once, but for its disk."),
+        ("power-on", "switch a host on", "Start a host as after a reboot, and what does not run on it."),
+    ):
+        _verb(verbs, name, help, description).add_argument("host", metavar="HOST")
+    heal = _verb(verbs, "heal", "undo faults", "Undo all faults, those of a host, or the cut of a link.")
+    heal.add_argument("target", metavar="HOST or HOST/NETWORK", nargs="?", default="")
 
 
 def _verb(

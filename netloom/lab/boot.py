@@ -3,8 +3,8 @@
     python -m netloom.lab.boot
 
 The first line of input is the order, in JSON: the ``Preparation`` of the host, its services, each with the words of
-its command line, and what ``found`` needs on a cloud's first host. When the host is prepared, a line of JSON tells the
-keys that were made for hosts; with the next line of input the services start.
+its command line, and on a cloud's first host what it is founded with. When the host is prepared, a line of JSON tells
+the keys that were made for hosts; with the next line of input the services start.
 """
 
 import json
@@ -42,7 +42,11 @@ def main() -> None:
     for directory in (STATE, RUN):
         directory.mkdir(parents=True, exist_ok=True)
     prepare(order["preparation"])
-    print(json.dumps(_found(**order["cloud"]) if order["cloud"] else {}), flush=True)
+    if order["preparation"]["postgresql"]:
+        from netloom.lab import postgresql
+
+        postgresql.start(order.get("database_password", ""))
+    print(json.dumps(_found(**order["cloud"]) if "cloud" in order else {}), flush=True)
     if sys.stdin.readline():
         for service, words in order["services"].items():
             start(service, words)
@@ -70,10 +74,6 @@ def prepare(preparation: Mapping[str, Any]) -> None:
         _run("ethtool", "-K", device, "tx", "off")
     if preparation["names"]:
         _answer_for(preparation["names"])
-    if preparation["database_password"]:
-        from netloom.lab import postgresql
-
-        postgresql.start(preparation["database_password"])
 
 
 def _ensured(bridges: Mapping[str, tuple[str, str]]) -> list[str]:

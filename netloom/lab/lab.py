@@ -13,22 +13,27 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from netloom.lab import configuration, files, reading, wiring
+from netloom.lab import configuration, faults, files, reading, wiring
 from netloom.lab.api import Api, Unanswered
 from netloom.lab.layout import Host, Layout
 from netloom.lab.machine import Machine, environment, start_hosts, start_wires
-from netloom.lab.start import Booting
+from netloom.lab.start import Booting, founding, services
 
 DIRECTORY = Path("/run/netloom-lab")
 WIRES = "wires"
 """Name of the machine with the cables."""
 READY_SECONDS = 60.0
+START_SECONDS = 25.0
+"""After so long, a service that has been started runs, or never will."""
 AGENT_TYPES = {
     "openvswitch": "Open vSwitch agent",
     "l3": "L3 agent",
     "dhcp": "DHCP agent",
     "metadata": "Metadata agent",
 }
+
+PROCESSES = (*faults.OWN, *faults.DAEMONS)
+"""What can be killed."""
 
 Progress = Callable[[str], AbstractContextManager[None]]
 """Called with each step of a longer work; the block is the step."""
@@ -113,20 +118,17 @@ class Lab:
         with progress(f"{len(self.layout.hosts)} hosts and their cables"):
             wires = start_wires(WIRES, disk)
             self._record({WIRES: wires})
-            _ip(wires, wiring.bridges(self.layout))
+            faults.ip(wires, wiring.bridges(self.layout))
             password = secrets.token_urlsafe(24) if self.layout.database == "postgresql" else ""
             machines = self._start_machines(list(self.layout.hosts.values()))
             files.write_configuration(self.layout, machines, secrets.token_urlsafe(24), password)
-        booting = Booting(self.layout, machines, password, found=True)
-        try:
+        with Booting(self.layout, machines, founding(self.layout, password)) as booting:
             with progress("Open vSwitch, database, credentials and keys"):
                 booting.prepared(self._first)
                 files.hand_out(self.layout, machines, booting.keys)
             with progress("server and agents"):
                 booting.release()
                 self.wait_ready()
-        finally:
-            booting.close()
 
     def _start_machines(self, hosts: Sequence[Host]) -> dict[str, Machine]:
         """Start hosts and plug them in."""
@@ -135,7 +137,7 @@ class Lab:
         speaking = [host.name for host in hosts if "internet" in host.roles]
         machines = {machine.name: machine for machine in start_hosts(wires, disks, speaking)}
         self._record(self.machines | machines)
-        _ip(wires, "".join(wiring.cables(self.layout, host, machines[host.name].pid) for host in hosts))
+        faults.ip(wires, "".join(wiring.cables(self.layout, host, machines[host.name].pid) for host in hosts))
         return machines
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
@@ -145,10 +147,17 @@ class Lab:
             LabError: that did not come true; the text says who is missing.
         """
         api = Api(self.host(self.layout.servers[0].name))
-        until = time.monotonic() + seconds
+        began = time.monotonic()
         while missing := self._missing(api):
-            if time.monotonic() > until:
-                raise LabError(f"not ready after {seconds:.0f} s: {missing}\n{self._last_words()}")
+            waited = time.monotonic() - began
+            dead = {
+                name: wanting
+                for name in self.layout.hosts
+                if waited > START_SECONDS and (wanting := self.wanting(name))
+            }
+            if waited > seconds or dead:
+                ended = "".join(f"; {host} has no {', '.join(what)}" for host, what in dead.items())
+                raise LabError(f"not ready after {waited:.0f} s: {missing}{ended}\n{self._last_words()}")
             time.sleep(0.1)
 
     def _missing(self, api: Api) -> str:
@@ -199,8 +208,7 @@ class Lab:
         Raises:
             LabError: there is no such host, or it is off.
         """
-        if name not in self.layout.hosts:
-            raise LabError(f"there is no host '{name}' in lab '{self.name}'; there are: {', '.join(self.layout.hosts)}")
+        self._known(name)
         return self._machine(name)
 
     def _machine(self, name: str) -> Machine:
@@ -208,6 +216,126 @@ class Lab:
         if machine is None or not machine.alive:
             raise LabError(f"'{name}' of lab '{self.name}' is off; start it with: netloom lab heal {name}")
         return machine
+
+    # Faults
+
+    def cut(self, link: str) -> None:
+        """Pull a cable, ``HOST/NETWORK``: both ends lose their carrier.
+
+        Raises:
+            LabError: there is no such link, or its host is off.
+        """
+        faults.cut(self.wires, [self._end(link)])
+
+    def kill(self, host: str, process: str, of: str = "") -> list[int]:
+        """Kill processes of a host by SIGKILL, and wait for their end; returns their numbers, none when none ran.
+
+        ``process`` is one of ``PROCESSES``; ``of`` chooses those of one router or network, by its id.
+
+        Raises:
+            LabError: there is no such host, process or object.
+        """
+        if process not in PROCESSES:
+            raise LabError(f"'{process}' cannot be killed; it must be one of: {', '.join(PROCESSES)}")
+        try:
+            return faults.kill(self.host(host), process, of)
+        except LookupError as error:
+            raise LabError(str(error)) from None
+
+    def freeze(self, host: str) -> None:
+        """Stop a host as it is: it answers nothing and forwards nothing, though its links have their carrier.
+
+        Raises:
+            LabError: there is no such host, or it is off.
+        """
+        faults.freeze(self.wires, self.host(host), self._ends(host))
+
+    def power_off(self, host: str) -> None:
+        """Take everything of a host away at once; its disk stays (/etc and /var/lib). Nothing when it is off.
+
+        Raises:
+            LabError: there is no such host.
+        """
+        ends = self._ends(host)
+        faults.pull(self.wires, ends)
+        self.machines[host].kill()
+
+    def power_on(self, *hosts: str) -> None:
+        """Start hosts that are off, and what does not run on those that are on, as after a reboot.
+
+        Raises:
+            LabError: there is no such host.
+            BootError: one does not start.
+        """
+        with _locked(self._directory):
+            off = [self.layout.hosts[name] for name in hosts if not self._known(name).alive]
+            if off:
+                self._start_machines(off)
+        with Booting(self.layout, {name: self.host(name) for name in hosts}) as booting:
+            booting.release()
+
+    def heal(self, target: str = "") -> None:
+        """Undo faults: all of them, those of a host, or the cut of a link. What was killed is started again.
+
+        Raises:
+            LabError: there is no such host or link.
+            BootError: a host does not start.
+        """
+        if "/" in target:
+            faults.plug(self.wires, [self._end(target)])
+            return
+        for host in [target] if target else self.layout.hosts:
+            machine = self._known(host)
+            if machine.alive:
+                faults.plug(self.wires, faults.dead_links(self.wires).intersection(self._ends(host)))
+                if faults.frozen(machine):
+                    faults.thaw(self.wires, machine, self._ends(host))
+        names = [target] if target else list(self.layout.hosts)
+        if wanting := [name for name in names if self.wanting(name)]:
+            self.power_on(*wanting)
+
+    def wanting(self, host: str) -> list[str]:
+        """What should run on a host and does not: ``power``, or processes as ``kill`` names them."""
+        machine = self._known(host)
+        if not machine.alive:
+            return ["power"]
+        entry = self.layout.hosts[host]
+        wanted = [*services(entry), *(("ovsdb", "vswitchd") if entry.has_agent else ())]
+        if wiring.preparation(self.layout, entry).postgresql:
+            wanted.append("postgresql")
+        return [what for what in wanted if not faults.find(machine, what)]
+
+    def faults(self, host: str) -> list[str]:
+        """What is wrong with a host, for people to read."""
+        missing = self.wanting(host)
+        if missing == ["power"]:
+            return ["off"]
+        found = ["frozen"] if faults.frozen(self.machines[host]) else []
+        dead = faults.dead_links(self.wires)
+        ends = wiring.devices(self.layout, self.layout.hosts[host])
+        found += [f"{end.network.name} cut" for end in ends if end.outer in dead]
+        return found + [f"no {what}" for what in missing]
+
+    def _known(self, host: str) -> Machine:
+        """The machine of a host, dead or alive."""
+        if host not in self.layout.hosts:
+            raise LabError(f"there is no host '{host}' in lab '{self.name}'; there are: {', '.join(self.layout.hosts)}")
+        return self.machines[host]
+
+    def _ends(self, host: str) -> list[str]:
+        """Outer ends of a host's links."""
+        self._known(host)
+        return [end.outer for end in wiring.devices(self.layout, self.layout.hosts[host])]
+
+    def _end(self, link: str) -> str:
+        """The outer end of a link."""
+        host, _, network = link.partition("/")
+        self.host(host)
+        for end in wiring.devices(self.layout, self.layout.hosts[host]):
+            if end.network.name == network:
+                return end.outer
+        known = ", ".join(f"{host}/{each.network}" for each in self.layout.hosts[host].links)
+        raise LabError(f"there is no link '{link}'; {host} has: {known}")
 
     # Commands on its hosts
 
@@ -273,14 +401,6 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError):
         DIRECTORY.rmdir()
-
-
-def _ip(machine: Machine, commands: str) -> None:
-    """Run commands of ``ip`` in a machine's network; process numbers in them are ours."""
-    argv = ["nsenter", f"--target={machine.pid}", "--net", "ip", "-batch", "-"]
-    done = subprocess.run(argv, input=commands, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LabError(f"the lab's cables: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager

@@ -157,6 +157,11 @@ class _Start:
         return Machine(self._name, pid, _born(pid))
 
 
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal."""
+    return _stat(pid)[0] == "T"
+
+
 def _born(pid: int) -> int:
     """When a process started, in clock ticks since the machine did; 0 when there is none."""
     state, born = _stat(pid)

@@ -19,9 +19,9 @@ class Booting:
     """Hosts on their way up."""
 
     def __init__(
-        self, layout: Layout, machines: Mapping[str, Machine], database_password: str, *, found: bool = False
+        self, layout: Layout, machines: Mapping[str, Machine], founding: Mapping[str, object] | None = None
     ) -> None:
-        """Let these machines prepare themselves, servers first; ``found``: the first server founds the cloud."""
+        """Let these machines prepare themselves, servers first; ``founding`` is for a lab's first start."""
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._prepared: set[str] = set()
         self.keys: dict[str, str] = {}
@@ -37,9 +37,17 @@ class Booting:
                 text=True,
             )
             self._processes[host.name] = process
-            preparation = dataclasses.asdict(wiring.preparation(layout, host, database_password))
-            cloud = _cloud(layout) if found and host.name == layout.servers[0].name else None
-            self._tell(host.name, json.dumps({"preparation": preparation, "services": services(host), "cloud": cloud}))
+            preparation = dataclasses.asdict(wiring.preparation(layout, host))
+            order: dict[str, object] = {"preparation": preparation, "services": services(host)}
+            if founding and host.name == layout.servers[0].name:
+                order |= founding
+            self._tell(host.name, json.dumps(order))
+
+    def __enter__(self) -> "Booting":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _tell(self, name: str, line: str) -> None:
         stream = self._processes[name].stdin
@@ -87,11 +95,12 @@ class Booting:
                     stream.close()
 
 
-def _cloud(layout: Layout) -> dict[str, object]:
-    """What the cloud's first host founds it with."""
+def founding(layout: Layout, database_password: str) -> dict[str, object]:
+    """What the order of a lab's first server has besides, at the first start."""
     first = layout.servers[0]
     hosts = [host.name for host in layout.agents]
-    return {"files": configuration.config_files(first), "url": configuration.url(first), "hosts": hosts}
+    cloud = {"files": configuration.config_files(first), "url": configuration.url(first), "hosts": hosts}
+    return {"cloud": cloud, "database_password": database_password}
 
 
 def services(host: Host) -> dict[str, list[str]]:

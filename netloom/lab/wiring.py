@@ -41,8 +41,8 @@ class Preparation:
     """Devices whose checksums must be computed before a packet leaves them: userspace switches pass them on as is."""
     names: dict[str, str] = field(default_factory=dict)
     """Names that this host answers for by DNS, and their addresses."""
-    database_password: str = ""
-    """Of the PostgreSQL server that this host has; empty: it has none."""
+    postgresql: bool = False
+    """Whether it has the lab's database server."""
 
 
 def devices(layout: Layout, host: Host) -> list[Device]:
@@ -82,7 +82,7 @@ def cables(layout: Layout, host: Host, pid: int) -> str:
     return _lines(lines)
 
 
-def preparation(layout: Layout, host: Host, database_password: str) -> Preparation:
+def preparation(layout: Layout, host: Host) -> Preparation:
     """What a host does when it starts."""
     ends = devices(layout, host)
     return Preparation(
@@ -91,7 +91,7 @@ def preparation(layout: Layout, host: Host, database_password: str) -> Preparati
         commands=_lines([*_addressing(ends), *(f"address replace {each} dev lo" for each in host.addresses)]),
         plain=sorted({name for end in ends for name in (end.name, end.bridge) if name}),
         names=dict(host.names),
-        database_password=database_password if host.name == layout.servers[0].name else "",
+        postgresql=layout.database == "postgresql" and host.name == layout.servers[0].name,
     )
 
 
