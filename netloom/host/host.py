@@ -18,7 +18,9 @@ from netloom.host.namespaces import Namespaces
 from netloom.host.openflow import OpenFlow
 from netloom.host.ovsdb import Ovsdb
 from netloom.host.sysctls import Sysctls, of_a_device
+from netloom.host.underlay import Underlay
 from netloom.host.veths import Veths
+from netloom.host.vswitch import daemon_pid
 from netloom.host.watch import Watcher
 from netloom.state import (
     Address,
@@ -75,6 +77,8 @@ class Host:
         self._leases = Leases(layout)
         self._instances = Instances(layout, guest_root) if guest_root else None
         self._announcer = Announcer()
+        self._underlay = Underlay()
+        self._pidfile = layout.ovs_rundir / "ovs-vswitchd.pid"
         self._watcher = Watcher(self._ovsdb.wake)
         self._quiet: HostState | None = None
         """Namespaces and what is in them, and files, as last applied; None when they must be looked at."""
@@ -153,6 +157,7 @@ class Host:
         ovs = HostState(self._ovsdb.observe())
         ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
+        self._underlay.prepare(desired, daemon_pid(self._pidfile))
         # An address is translated and filtered as planned from its first packet on; see also _make_addresses.
         filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
         failed += self._filters.apply(filters)

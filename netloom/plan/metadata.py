@@ -117,12 +117,11 @@ def _addresses(intent: Intent, settings: PlanSettings) -> Iterator[Element]:
             if router.ha is None:
                 yield Address(namespace=namespace, device=device, cidr=cidr, origin=router.name)
     for service in _proxied(intent, settings):
+        # Other servers of the network have these addresses, too, and each is as good as the others.
         namespace, device, origin = service.namespace, service.device, service.dhcp.name
         yield Address(namespace=namespace, device=device, cidr=f"{ADDRESS4}/32", origin=origin)
         if _has_ipv6(service.metadata(settings).values()):
             yield _may_bind(namespace, origin)
-            # Other servers of the network have the address, too, and each is as good as the others.
-            yield Sysctl(namespace=namespace, name=f"net/ipv6/conf/{device}/accept_dad", value="0", origin=origin)
             yield Address(namespace=namespace, device=device, cidr=f"{ADDRESS6}/64", origin=origin)
 
 

@@ -138,7 +138,7 @@ class Cloud:
             lab.link(segment, f"p{number}", server.namespace, device)
             server.start()
             for address in server.plan().of(Address).values():
-                lab.ip("-n", server.namespace, "address", "add", address.cidr, "dev", device)
+                lab.address(server.namespace, device, address.cidr)
         lab.link(segment, "pc", self.client, "eth0", mac=CLIENT)
         for device in ("p0", "p1", "pc"):
             lab.ip("-n", segment, "link", "set", device, "master", "segment")

@@ -61,8 +61,8 @@ class Hosts:
             self.worlds[port.host].put(shared, network)
         return self
 
-    def plug(self) -> "Hosts":
-        """Tell all hosts of each other, and start their switches."""
+    def tell(self) -> "Hosts":
+        """Tell all hosts of each other, as the server does."""
         where = [(p.network_id, p.id, p.mac, [ip.address for ip in p.fixed_ips], {h}) for h, p in self._ports()]
         routers = {router.id: (router, self._carriers(router.id)) for router in self._routers()}
         for router, carriers in routers.values():
@@ -78,6 +78,11 @@ class Hosts:
             for host in sharing:
                 if carriers - {host}:
                     self.worlds[host].put(told, *(TunnelPeer(h, address_of(h), TYPES) for h in sharing - {host}))
+        return self
+
+    def plug(self) -> "Hosts":
+        """Tell all hosts of each other, and start their switches."""
+        self.tell()
         for host, world in self.worlds.items():
             state = world.plan()
             _presume_electors(state, world)

@@ -64,8 +64,3 @@ def test_of_a_router_with_standbys_the_address_is_the_active_ones() -> None:
     state = proxied(cloud.SIX_NET, cloud.router(interfaces=(cloud.INSIDE6,), ha=group))
     assert not state.of(Address)
     assert (f"qrouter-{cloud.ROUTER}", "net/ipv6/ip_nonlocal_bind") in state.of(Sysctl)
-
-
-def test_several_servers_of_a_network_may_have_the_address_at_once() -> None:
-    state = proxied(force_metadata=True)
-    assert state.of(Sysctl)["qdhcp-net-six", "net/ipv6/conf/tapd6c0ffee-00/accept_dad"].value == "0"
