@@ -32,6 +32,12 @@ class HTTPRequestEntityTooLarge(ApiError):
     message = "Request is too large."
 
 
+class HTTPNotImplemented(ApiError):
+    """The reference has the path, but nothing behind it."""
+
+    status = 501
+
+
 class HTTPInternalServerError(ApiError):
     """A fault of ours; details are in the log only."""
 

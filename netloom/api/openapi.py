@@ -6,6 +6,8 @@ from netloom import __doc__ as product
 from netloom.api.http import Answer, Request, answer_json
 from netloom.api.reference import page
 from netloom.api.resources import FAMILIES, Family
+from netloom.api.schedulers import SCHEDULERS, Scheduler
+from netloom.model.agents import AGENT
 from netloom.model.extensions import EXTENSIONS
 from netloom.model.fields import REQUIRED, Field, Resource
 from netloom.model.kinds import Boolean, Cidr, Schema, Uuid
@@ -67,6 +69,8 @@ def document() -> Schema:
     paths: dict[str, Schema] = {}
     for family in FAMILIES:
         paths |= _paths(family)
+    for scheduler in SCHEDULERS:
+        paths |= _scheduler_paths(scheduler)
     paths |= _quota_paths() | _extension_paths()
     return {
         "openapi": "3.1.0",
@@ -170,6 +174,24 @@ def _tag_paths(resource: Resource) -> dict[str, Schema]:
     one["delete"] = _operation(f"delete_{name}_tag", "Remove a tag", 204, None)
     path = f"/{resource.collection}/{{id}}/tags"
     return {path: every, f"{path}/{{tag}}": one}
+
+
+def _scheduler_paths(scheduler: Scheduler) -> dict[str, Schema]:
+    resource, kind = scheduler.resource, scheduler.kind
+    name, plural = f"{kind}_{resource.name}", f"{kind}_{resource.plural}"
+    agents = _operation(f"list_{resource.name}_{kind}_agents", "Agents that carry it", 200, _listed(AGENT))
+    every: Schema = {"parameters": [ID]}
+    every["get"] = _operation(f"list_{plural}", f"List its {resource.plural}", 200, _listed(resource))
+    every["post"] = _operation(f"add_{name}", f"Have it carry a {resource.name}", 201, {"type": "null"})
+    every["post"]["requestBody"] = _body(_members(**{scheduler.key: Uuid().schema()}))
+    one: Schema = {"parameters": [ID, ID | {"name": scheduler.key}]}
+    one["delete"] = _operation(f"remove_{name}", f"Have it carry a {resource.name} no more", 204, None)
+    path = f"/agents/{{id}}/{scheduler.carried}"
+    return {
+        f"/{resource.collection}/{{id}}/{scheduler.agents}": {"parameters": [ID], "get": agents},
+        path: every,
+        f"{path}/{{{scheduler.key}}}": one,
+    }
 
 
 def _quota_paths() -> dict[str, Schema]:

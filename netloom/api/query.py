@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from netloom.api.errors import invalid
+from netloom.model.agents import AgentType
 from netloom.model.errors import BadRequest, HTTPBadRequest, InvalidInput
 from netloom.model.fields import Resource
 from netloom.model.kinds import Boolean, Choice, Integer, IntegerChoice, Invalid, Kind, Mac
@@ -14,7 +15,7 @@ from netloom.rules.reading import Query
 TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
 _RESERVED = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 _ADDRESS_KEYS = ("subnet_id", "ip_address", "ip_address_substr")
-_CONVERTED = (Boolean, Choice, Integer, Mac)
+_CONVERTED = (AgentType, Boolean, Choice, Integer, Mac)
 """Kinds whose filter values are brought to their stored form; of others any text is a filter."""
 
 

@@ -4,24 +4,18 @@ from typing import Any
 
 from netloom.api.access import ObjectTarget, Parents
 from netloom.api.bodies import decode_object
+from netloom.api.errors import HTTPNotImplemented
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, answer_json
 from netloom.api.routing import verbs
 from netloom.api.transactions import write
-from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
+from netloom.model.errors import HTTPBadRequest, HTTPNotFound
 from netloom.model.fields import Resource, project
 from netloom.rules import quotas
 from netloom.store.database import Tx
 
 QUOTA = Resource(name="quota", plural="quotas", fields=project("VF"))
 """Quotas as policy rules see them; their other attributes are the names of what is limited."""
-
-
-class HTTPNotImplemented(ApiError):
-    """Quotas are set with PUT."""
-
-    status = 501
-    message = "Quotas are set with PUT."
 
 
 def answer(call: Call, rest: tuple[str, ...]) -> Answer:
@@ -47,7 +41,7 @@ def answer(call: Call, rest: tuple[str, ...]) -> Answer:
 
 
 def _refuse() -> Answer:
-    raise HTTPNotImplemented
+    raise HTTPNotImplemented("Quotas are set with PUT.")
 
 
 def _list(call: Call) -> Answer:

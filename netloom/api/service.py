@@ -2,7 +2,7 @@
 
 import structlog
 
-from netloom.api import discovery, extensions, handlers, openapi, quotas, tags
+from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags
 from netloom.api.access import Access
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
@@ -11,7 +11,8 @@ from netloom.api.http import Answer, Request
 from netloom.api.policy import Policy
 from netloom.api.resources import BY_COLLECTION, Family
 from netloom.api.routing import collection_key, segments_of, verbs
-from netloom.model.errors import ApiError, HTTPNotFound
+from netloom.model.agents import AGENT
+from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
@@ -97,12 +98,14 @@ def _extensions(request: Request, rest: tuple[str, ...]) -> Answer:
 
 
 def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
-    """A collection, a member, its tags, or one of its actions."""
+    """A collection, a member, its tags, one of its actions, or the agents that carry it."""
     offered = family.resource.verbs
     match rest:
         case ():
             answers = {"GET": ("list", lambda: handlers.list_all(call, family))}
             answers["POST"] = ("create", lambda: handlers.create(call, family))
+            if family.resource is AGENT:
+                answers["POST"] = ("list", _refuse_agents)
         case (object_id,):
             answers = {"GET": ("show", lambda: handlers.show(call, family, object_id))}
             answers["PUT"] = ("update", lambda: handlers.update(call, family, object_id))
@@ -113,9 +116,15 @@ def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
             return tags.answer_one(call, family, object_id, tag)
         case (object_id, name) if (action := name.replace("-", "_")) in family.actions:
             return verbs(call.request, PUT=lambda: handlers.act(call, family, object_id, action))
+        case (object_id, *_) if (found := schedulers.answer(call, family.resource, object_id, rest[1:])) is not None:
+            return found
         case _:
             raise HTTPNotFound
     return verbs(call.request, **{method: answer for method, (verb, answer) in answers.items() if verb in offered})
+
+
+def _refuse_agents() -> Answer:
+    raise HTTPBadRequest("Agents make themselves known by their heartbeats: they are not created.")
 
 
 def _check_acceptable(request: Request) -> None:

@@ -1,7 +1,23 @@
 """Agents and availability zones: the hosts' roles as the API shows them."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from netloom.model.fields import Field, Resource
 from netloom.model.kinds import Boolean, Object, Text, Time, Uuid
+
+TYPES = ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentType(Text):
+    """The type of an agent; the known ones in any case of letters, as databases with such an order have taught."""
+
+    def check(self, value: Any) -> Any:
+        """The stored form."""
+        text = Text.check(self, value)
+        return next((known for known in TYPES if known.lower() == text.lower()), text)
+
 
 AGENT = Resource(
     name="agent",
@@ -12,7 +28,7 @@ AGENT = Resource(
     verbs=frozenset({"list", "show", "update", "delete"}),
     fields=(
         Field("id", "VFS", Uuid()),
-        Field("agent_type", "VFS", Text(), doc="For example ``Open vSwitch agent``."),
+        Field("agent_type", "VFS", AgentType(), doc="For example ``Open vSwitch agent``."),
         Field("binary", "VFS", Text()),
         Field("topic", "VFS", Text()),
         Field("host", "VFS", Text()),

@@ -39,6 +39,7 @@ EXTENSIONS: tuple[Extension, ...] = (
         "default-subnetpools", "Default Subnetpools", "2016-02-18",
         "A pool for each address family from which subnets take their prefix without naming it.", "18:00:00",
     ),
+    _extension("dhcp_agent_scheduler", "DHCP Agent Scheduler", "2013-02-07", "Which agents serve DHCP for a network."),
     _extension(
         "empty-string-filtering", "Empty String Filtering Extension", "2018-05-01",
         "A filter with an empty value finds objects whose attribute is empty.",
@@ -67,9 +68,13 @@ EXTENSIONS: tuple[Extension, ...] = (
         "Ports can be found by a part of an address.", "09:00:00",
     ),
     _extension(
+        "l3-ha", "HA Router extension", "2014-04-26", "Routers that survive the loss of their host.", "00:00:00"
+    ),
+    _extension(
         "l3-port-ip-change-not-allowed", "Prevent L3 router ports IP address change extension", "2018-10-09",
         "The addresses of a router's ports do not change.",
     ),
+    _extension("l3_agent_scheduler", "L3 Agent Scheduler", "2013-02-07", "Which agents carry a router."),
     _extension("net-mtu", "Network MTU", "2015-03-25", "The largest packet that a network carries."),
     _extension(
         "net-mtu-writable", "Network MTU (writable)", "2017-07-12", "A network's MTU may be chosen.", "00:00:00"

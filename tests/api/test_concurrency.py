@@ -22,6 +22,7 @@ def server(store, settings, policy):
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     sockets = [config.bind_socket()]
+    sockets[0].listen()  # so that nobody is refused who comes before the thread
     thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
     thread.start()
     yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}/v2.0"

@@ -16,7 +16,6 @@ CORE = {"network", "subnet", "port", "subnetpool"}
 """Definitions that are no extensions."""
 NOT_LISTED = {
     "dvr": "routers show distributed (false), but none can be made so",
-    "l3-ha": "routers show ha (false), but none can be made so",
     "auto-allocated-topology": "networks have is_default, but there is no topology to allocate yet",
 }
 """Extensions whose attributes we show without listing them, and why."""
