@@ -2,24 +2,37 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from starlette.applications import Starlette
 
 from netloom.api.app import create_app
 from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
 from netloom.api.policy import Policy
+from netloom.feed.inbox import Beat, Listeners
 from netloom.feed.protocol import Role, Status
-from netloom.feed.server import Feed, Listeners
-from netloom.rules import agents, status
+from netloom.feed.server import Feed
+from netloom.model.errors import ServiceUnavailable
+from netloom.rules import agents, rescheduling, router_ha, status
 from netloom.rules.context import Context
+from netloom.settings.network import NetworkSettings
 from netloom.settings.server import ServerSettings
 from netloom.standalone import cloud
 from netloom.store.database import Store, Tx
 from netloom.store.migrate import migrate
+
+LOG = structlog.get_logger()
+COMPUTE = "compute"
+"""Topic of the role that the stand-in for compute looks after."""
+RESCHEDULING = 2.0
+"""Seconds between looks at dead agents."""
+PATIENCE = 2.0
+"""Seconds by which the server may be behind and yet judge who is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +62,27 @@ def compose(settings: ServerSettings) -> Composition:
     network = create_app(store, settings.network, authenticate, Policy(str(settings.policy_file)))
     feed = Feed(store, settings.network, listeners(settings, standalone))
     metadata = standalone.metadata_app if standalone is not None else None
-    return Composition(_Server(network, feed, standalone), metadata)
+    tasks = [feed.run, Rescheduling(store, settings.network, feed).run]
+    return Composition(_Server(network, feed, standalone, tasks), metadata)
+
+
+def system(settings: NetworkSettings) -> Context:
+    """The server itself, as rules see who asks."""
+    return Context(user_id="", project_id="", roles=frozenset({"admin"}), is_admin=True, settings=settings)
 
 
 def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Listeners:
     """What the rules do with what agents tell."""
+    context = system(settings.network)
 
-    system = Context(user_id="", project_id="", roles=frozenset({"admin"}), is_admin=True, settings=settings.network)
-
-    def present(tx: Tx, host: str, roles: Sequence[Role], started: bool) -> None:
-        agents.heartbeat(tx, system, host, [role for role in roles if role.topic != "compute"], started)
-        if standalone is not None:
-            standalone.present(tx, host, [role for role in roles if role.topic == "compute"])
+    def present(tx: Tx, beats: Mapping[str, Beat]) -> None:
+        heard = {(host, role.agent_type): beat.at for host, beat in beats.items() for role in _of_network(beat)}
+        unknown = agents.beat(tx, context, heard)
+        for host, beat in beats.items():
+            if beat.news or host in unknown:
+                agents.heartbeat(tx, context, host, _of_network(beat), beat.started)
+            if standalone is not None:
+                standalone.present(tx, host, [role for role in beat.roles if role.topic == COMPUTE])
 
     def report(tx: Tx, host: str, statuses: Sequence[Status], gone: Collection[str]) -> None:
         told = {entry.fragment: (entry.state, entry.version, entry.reason) for entry in statuses}
@@ -68,14 +90,58 @@ def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Lis
         if standalone is not None:
             standalone.report(tx, host, statuses, gone)
 
-    return Listeners(present, report)
+    def router_states(tx: Tx, host: str, states: Mapping[str, str]) -> None:
+        router_ha.report_states(tx, context, host, states)
+
+    return Listeners(present, report, router_states)
+
+
+def _of_network(beat: Beat) -> list[Role]:
+    return [role for role in beat.roles if role.topic != COMPUTE]
+
+
+class Rescheduling:
+    """Moves work away from dead agents, as soon as it is certain that they are."""
+
+    def __init__(self, store: Store, settings: NetworkSettings, feed: Feed) -> None:
+        """``feed`` knows for how long it has heard all agents that there are to be heard."""
+        self._store, self._settings, self._feed = store, settings, feed
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(RESCHEDULING)
+            # Heartbeats that wait to be read are no silence.
+            behind = time.monotonic() - before > RESCHEDULING + PATIENCE
+            if not behind and self._feed.attentive > self._settings.agent_down_time:
+                await self._move()
+
+    async def _move(self) -> None:
+        try:
+            while await asyncio.to_thread(self._step):
+                pass
+        except ServiceUnavailable as error:
+            LOG.warning("work could not be moved away from dead agents; it is tried again", error=str(error))
+        except Exception:
+            LOG.exception("work could not be moved away from dead agents; it is tried again")
+
+    def _step(self) -> bool:
+        with self._store.write() as tx:
+            return rescheduling.run(tx, system(self._settings))
 
 
 class _Server:
     """Dispatches by path: feed, stand-ins, and all else to the Networking API."""
 
-    def __init__(self, network: Any, feed: Feed, standalone: "cloud.Cloud | None") -> None:
-        self._network, self._feed, self._standalone = network, feed, standalone
+    def __init__(
+        self,
+        network: Any,
+        feed: Feed,
+        standalone: "cloud.Cloud | None",
+        tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]],
+    ) -> None:
+        self._network, self._standalone, self._tasks = network, standalone, tasks
         self._rest = Starlette(routes=[feed.route], lifespan=self._lifespan)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -88,8 +154,9 @@ class _Server:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        following = asyncio.create_task(self._feed.run())
+        running = [asyncio.create_task(task()) for task in self._tasks]
         try:
             yield
         finally:
-            following.cancel()
+            for task in running:
+                task.cancel()

@@ -1,7 +1,10 @@
 """The agent's end of the stream: a mirror of what the host should know, kept up to date by a thread."""
 
 import os
+import random
+import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,12 +17,14 @@ from netloom.feed.fragments import AnyFragment, Fragment
 from netloom.feed.protocol import (
     PATH,
     VERSION,
+    FromAgent,
     Heartbeat,
     Hello,
     Piece,
     Refused,
     Report,
     Role,
+    RouterStates,
     Status,
     Update,
     decode_server,
@@ -27,8 +32,16 @@ from netloom.feed.protocol import (
 )
 
 LOG = structlog.get_logger()
-FIRST_RETRY, LAST_RETRY = 0.1, 5.0
-"""Seconds between attempts to reach a server: doubled from the first to the last."""
+FIRST_RETRY, LAST_RETRY = 0.1, 4.0
+"""Seconds between attempts to reach a server: doubled from the first to the last, and each cut by chance."""
+DISPERSION = 0.5
+"""Seconds over which the agents of a lost server spread, so that the others are not overrun."""
+LASTING = 2.0
+"""Seconds after which a connection was a good one, so that another server is tried at once."""
+SILENCE = 10_000
+"""Milliseconds for which a server's host may leave unanswered what was sent before it counts as lost."""
+SILENT_KINDS = ("neighbour", "peer")
+"""Kinds of fragment of which only failures are told: nobody waits for them to be applied."""
 
 _decode_fragment = msgspec.msgpack.Decoder(AnyFragment).decode
 _decode_pieces = msgspec.msgpack.Decoder(list[Piece]).decode
@@ -111,6 +124,8 @@ class Stream:
         self._stopped = threading.Event()
         self._reported: tuple[ClientConnection | None, Mapping[str, Status]] = (None, {})
         """What was told last, and over which connection."""
+        self._states: tuple[ClientConnection | None, Mapping[str, str]] = (None, {})
+        """The same of routers."""
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     @property
@@ -136,34 +151,64 @@ class Stream:
             return
         first = self._reported[0] is not connection
         reported = {} if first else self._reported[1]
-        news = [status for name, status in sorted(statuses.items()) if reported.get(name) != status]
-        gone = sorted(reported.keys() - statuses.keys())
-        if not news and not gone and not first:
+        told = {name: status for name, status in statuses.items() if _matters(status)}
+        news = [status for name, status in sorted(told.items()) if reported.get(name) != status]
+        gone = sorted(reported.keys() - told.keys())
+        if (news or gone or first) and self._send(connection, Report(news, gone, complete=first)):
+            self._reported = connection, told
+
+    def router_states(self, states: Mapping[str, str]) -> None:
+        """Tell what this host is for its highly available routers, as far as it is news on this connection.
+
+        ``states`` has all of them: ``active``, ``standby`` or ``fault`` by id of the router. From one thread only.
+        """
+        connection = self._connection
+        if connection is None:
             return
+        told = self._states[1] if self._states[0] is connection else {}
+        news = {router: state for router, state in states.items() if told.get(router) != state}
+        if not news or self._send(connection, RouterStates(news)):
+            self._states = connection, dict(states)
+
+    def _send(self, connection: ClientConnection, message: FromAgent) -> bool:
+        """Send a message; whether that was possible."""
         try:
-            connection.send(encode(Report(news, gone, complete=first)))
+            connection.send(encode(message))
         except (OSError, WebSocketException) as error:
-            LOG.info("a report could not be sent; all is told again after the next connection", error=str(error))
-            return
-        self._reported = connection, dict(statuses)
+            LOG.info(
+                "not sent; all is told again after the next connection", what=type(message).__name__, error=str(error)
+            )
+            return False
+        return True
 
     def _run(self) -> None:
-        delay, turn = FIRST_RETRY, 0
+        turn = random.randrange(len(self._servers))  # noqa: S311 - so that agents spread over the servers
+        delay = FIRST_RETRY
         while not self._stopped.is_set():
             server = self._servers[turn % len(self._servers)]
             turn += 1
+            began = time.monotonic()
             try:
                 self._converse(server)
-                delay = FIRST_RETRY
+                LOG.info("the server has ended the connection", server=server)
             except (OSError, WebSocketException, TimeoutError) as error:
-                LOG.info("no server at the other end", server=server, error=str(error), retry_in=delay)
+                LOG.info("no server at the other end", server=server, error=str(error))
             self._connection = None
-            self._stopped.wait(delay)
-            delay = min(delay * 2, LAST_RETRY)
+            if time.monotonic() - began > LASTING:
+                delay = FIRST_RETRY
+                self._stopped.wait(random.uniform(0, DISPERSION))  # noqa: S311
+            else:
+                self._stopped.wait(random.uniform(delay / 2, delay))  # noqa: S311
+                delay = min(delay * 2, LAST_RETRY)
 
     def _converse(self, server: str) -> None:
         headers = {"Authorization": f"Netloom {self._host}:{self._key}"}
-        with connect(server + PATH, additional_headers=headers, max_size=None, open_timeout=5) as connection:
+        # Compression would cost the server memory and time for each agent.
+        with connect(
+            server + PATH, additional_headers=headers, max_size=None, open_timeout=5, compression=None
+        ) as connection:
+            if connection.socket.family in (socket.AF_INET, socket.AF_INET6):
+                connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE)
             connection.send(encode(Hello(VERSION, self._roles(), dict(self._mirror.snapshot()[1]))))
             self._connection = connection
             LOG.info("connected", server=server)
@@ -181,7 +226,9 @@ class Stream:
     def _beat(self) -> None:
         while not self._stopped.wait(self._interval):
             if (connection := self._connection) is not None:
-                try:
-                    connection.send(encode(Heartbeat(self._roles())))
-                except (OSError, WebSocketException) as error:
-                    LOG.info("a heartbeat could not be sent", error=str(error))
+                self._send(connection, Heartbeat(self._roles()))
+
+
+def _matters(status: Status) -> bool:
+    """Whether the server is to know a status."""
+    return status.state != "applied" or status.fragment.partition("/")[0] not in SILENT_KINDS

@@ -6,36 +6,37 @@ One task follows the change log, and queues for each connected agent what the ch
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-import sqlalchemy as sa
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netloom.feed import changes, keys
+from netloom.feed.hints import Hints
+from netloom.feed.inbox import Batch, Beat, Inbox, Listeners
 from netloom.feed.protocol import (
     CHUNK,
     PATH,
     VERSION,
+    FromAgent,
     FromServer,
     Heartbeat,
     Hello,
     Refused,
     Report,
     Role,
-    Status,
+    RouterStates,
     Update,
     decode_agent,
     encode,
 )
 from netloom.feed.view import Slice, View
 from netloom.settings.network import NetworkSettings
-from netloom.store.database import Store, Tx
-from netloom.store.tables.feed import APPLIED
+from netloom.store.database import Store
 
 LOG = structlog.get_logger()
 POLL = 1.0
@@ -47,22 +48,14 @@ FRESH_AT_ONCE = 50
 """Agents whose first updates are computed together: many share fragments, but changes wait meanwhile."""
 
 
-@dataclass(frozen=True)
-class Listeners:
-    """What the feed tells the rules; each is called in a write transaction."""
-
-    present: Callable[[Tx, str, Sequence[Role], bool], None]
-    """A host has said hello (True: its agent has just connected) or sent a heartbeat, with its roles."""
-    report: Callable[[Tx, str, Sequence[Status], Collection[str]], None]
-    """A host tells what it has applied, and which fragments are gone."""
-
-
 @dataclass(eq=False)
 class Session:
     """One connected agent."""
 
     slice: Slice
     """What the agent holds once it has read its queue."""
+    task: "asyncio.Task[None]"
+    """What listens to it; when it is cancelled, the connection ends and the agent comes back with everything."""
     queue: asyncio.Queue[FromServer] = field(default_factory=asyncio.Queue)
 
 
@@ -71,13 +64,14 @@ class Feed:
 
     def __init__(self, store: Store, settings: NetworkSettings, listeners: Listeners) -> None:
         self._store = store
-        self._listeners = listeners
+        self._inbox = Inbox(store, listeners, self._refuse)
+        self._hints = Hints(store, self._hear)
         self._sessions: dict[Session, None] = {}
         """In the order in which they came."""
         self._wake = asyncio.Event()
         self._view = View(settings)
         self._trimmed = time.monotonic()
-        self._trimming: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def route(self) -> WebSocketRoute:
@@ -89,44 +83,56 @@ class Feed:
         """Names of the hosts that are connected to this server."""
         return sorted(session.slice.host for session in self._sessions)
 
+    @property
+    def attentive(self) -> float:
+        """Seconds for which this server has heard all its agents: those that were silent for longer are dead."""
+        return self._inbox.attentive
+
     async def run(self) -> None:
-        """Follow the change log until cancelled."""
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(self._wake.set)
-
-        self._store.listen(wake)
+        """Follow the change log, and write what agents tell, until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._store.listen(self._changed)
         self._wake.set()
+        await asyncio.gather(*map(_lasting, (self._follow, self._inbox.run, self._hints.run)))
+
+    def _changed(self) -> None:
+        """Something was committed here; called from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+            self._loop.call_soon_threadsafe(self._hints.tell)
+
+    def _hear(self) -> None:
+        self._wake.set()
+
+    def _refuse(self, host: str) -> None:
+        """End the connections of a host; called from any thread."""
+        if self._loop is not None:
+            for session in list(self._sessions):
+                if session.slice.host == host:
+                    self._loop.call_soon_threadsafe(session.task.cancel)
+
+    async def _follow(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL)
             self._wake.clear()
-            try:
-                await self._follow()
-                self._trim_when_due()
-            except Exception:
-                LOG.exception("the feed could not follow the change log; it tries again")
-                await asyncio.sleep(POLL)
-
-    def _trim_when_due(self) -> None:
-        """Forget old changes now and then; a reader that fell behind compares everything."""
-        if time.monotonic() - self._trimmed > TRIM_INTERVAL:
-            self._trimmed = time.monotonic()
-            self._trimming = asyncio.create_task(run_in_threadpool(self._trim))
+            await self._tell()
+            if time.monotonic() - self._trimmed > TRIM_INTERVAL:
+                self._trimmed = time.monotonic()
+                await asyncio.to_thread(self._trim)
 
     def _trim(self) -> None:
         with self._store.write() as tx:
             changes.trim(tx, KEPT_CHANGES)
 
-    async def _follow(self) -> None:
+    async def _tell(self) -> None:
         # One task computes all updates, one after the other: an older answer can never overtake a newer one.
         sessions = {session.slice: session for session in self._sessions}
         known = [each for each in sessions if each.holds is None]
         fresh = [each for each in sessions if each.holds is not None]
         if len(fresh) > FRESH_AT_ONCE:
             self._wake.set()
-        updates = await run_in_threadpool(self._compute, [*known, *fresh[:FRESH_AT_ONCE]])
+        updates = await asyncio.to_thread(self._compute, [*known, *fresh[:FRESH_AT_ONCE]])
         for each, update in updates.items():
             for part in parts(update):
                 sessions[each].queue.put_nowait(part)
@@ -160,39 +166,49 @@ class Feed:
         if not isinstance(hello, Hello) or hello.protocol != VERSION:
             await socket.send_bytes(encode(Refused(f"this server speaks version {VERSION} of the protocol")))
             return
-        await run_in_threadpool(self._tell, self._listeners.present, host, hello.roles, True)
-        session = Session(Slice(host, hello.holds))
+        self._inbox.put(Batch(beats={host: Beat(time.time(), hello.roles, news=True, started=True)}))
+        session = Session(Slice(host, hello.holds), asyncio.ensure_future(self._listen(socket, host, hello.roles)))
         self._sessions[session] = None
         self._wake.set()
         LOG.info("an agent is connected", host=host, holds=len(hello.holds))
         sender = asyncio.create_task(_drain(session.queue, socket.send_bytes))
         try:
-            while True:
-                await self._receive(host, await socket.receive_bytes())
+            await session.task
+        except asyncio.CancelledError:
+            session.task.cancel()
+            await socket.close(1012, "tell everything anew")
         finally:
             del self._sessions[session]
             sender.cancel()
 
-    async def _receive(self, host: str, frame: bytes) -> None:
-        match decode_agent(frame):
-            case Report() as report:
-                await run_in_threadpool(self._note, host, report)
-            case Heartbeat(roles):
-                await run_in_threadpool(self._tell, self._listeners.present, host, roles, False)
-            case Hello():
-                raise WebSocketDisconnect(4400, "a second hello")
+    async def _listen(self, socket: WebSocket, host: str, roles: list[Role]) -> None:
+        while True:
+            news, roles = _news(host, decode_agent(await socket.receive_bytes()), roles)
+            self._inbox.put(news)
 
-    def _note(self, host: str, report: Report) -> None:
-        with self._store.write() as tx:
-            gone = set(report.gone)
-            if report.complete:
-                known = tx.execute(sa.select(APPLIED.c.fragment).where(APPLIED.c.host == host)).scalars()
-                gone |= set(known) - {status.fragment for status in report.statuses}
-            self._listeners.report(tx, host, report.statuses, gone)
 
-    def _tell(self, listener: Callable[..., None], *values: object) -> None:
-        with self._store.write() as tx:
-            listener(tx, *values)
+async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
+    """Have a task go on after an error, until it is cancelled."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            LOG.exception("a task of the feed failed; it starts again")
+            await asyncio.sleep(POLL)
+
+
+def _news(host: str, message: FromAgent, roles: list[Role]) -> tuple[Batch, list[Role]]:
+    """What a message brings, and the roles of the host as they are known then."""
+    match message:
+        case Report():
+            return Batch(reports={host: message}), roles
+        case RouterStates(states):
+            return Batch(states={host: states}), roles
+        case Heartbeat(told):
+            return Batch(beats={host: Beat(time.time(), told, news=told != roles, started=False)}), told
+        case Hello():
+            raise WebSocketDisconnect(4400, "a second hello")
 
 
 def parts(update: Update) -> list[Update]:

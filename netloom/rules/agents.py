@@ -19,6 +19,8 @@ from netloom.store.tables.network import AGENTS, DHCP_BINDINGS
 View = dict[str, Any]
 PLUGGING = ("bridge_mappings", "tunnel_types")
 """Configurations that decide what a host can plug."""
+Heard = tuple[str, str]
+"""A host and an agent type."""
 TUNNELLING = ("tunneling_ip", "tunnel_types")
 """Configurations that its peers must know."""
 
@@ -75,24 +77,31 @@ def heartbeat(tx: Tx, context: Context, host: str, roles: Sequence[Role], starte
     _give_work(tx, context, [host], {role.agent_type for role in awake})
 
 
-def beat(tx: Tx, context: Context, hosts: Mapping[str, float]) -> None:
-    """Note that hosts live: when each was last heard of, seconds since 1970.
+def beat(tx: Tx, context: Context, heard: Mapping[Heard, float]) -> set[str]:
+    """Note that roles (host, agent type) live: when each was last heard of, seconds since 1970.
 
     As ``heartbeat`` for roles that are known and did not change, for many hosts: 2 statements, and a constant number
-    more when some are back from the dead.
+    more when some are back from the dead. Returns the hosts with a role that is not known: they need ``heartbeat``.
     """
-    if not hosts:
-        return
-    back = sa.select(AGENTS.c.host, AGENTS.c.agent_type).where(
-        among(tx, AGENTS.c.host, list(hosts)), AGENTS.c.heartbeat_timestamp < binding.alive_since(tx, context)
-    )
-    awake = tx.tuples(back)
-    times = {host: datetime.fromtimestamp(at, UTC).strftime(binding.HEARTBEAT_FORMAT) for host, at in hosts.items()}
+    if not heard:
+        return set()
+    columns = (AGENTS.c.host, AGENTS.c.agent_type, AGENTS.c.id, AGENTS.c.heartbeat_timestamp)
+    hosts = sorted({host for host, _ in heard})
+    rows = tx.tuples(sa.select(*columns).where(among(tx, AGENTS.c.host, hosts)))
+    known = {(host, agent_type): (agent_id, last) for host, agent_type, agent_id, last in rows}
+    times = {
+        agent_id: datetime.fromtimestamp(heard[role], UTC).strftime(binding.HEARTBEAT_FORMAT)
+        for role, (agent_id, _) in known.items()
+        if role in heard
+    }
     pairs = (sa.func.json_each_text if tx.postgresql else sa.func.json_each)(_json(tx, times))
-    heard = pairs.table_valued(sa.column("key", sa.Text), sa.column("value", sa.Text), name="heard")
-    update = AGENTS.update().where(AGENTS.c.host == heard.c.key, AGENTS.c.heartbeat_timestamp < heard.c.value)
-    tx.execute(update.values(heartbeat_timestamp=heard.c.value))
+    told = pairs.table_valued(sa.column("key", sa.Text), sa.column("value", sa.Text), name="told")
+    update = AGENTS.update().where(AGENTS.c.id == told.c.key, AGENTS.c.heartbeat_timestamp < told.c.value)
+    tx.execute(update.values(heartbeat_timestamp=told.c.value))
+    since = binding.alive_since(tx, context)
+    awake = [role for role, (_, last) in known.items() if role in heard and last < since]
     _give_work(tx, context, sorted({host for host, _ in awake}), {agent_type for _, agent_type in awake})
+    return {host for host, agent_type in heard if (host, agent_type) not in known}
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:

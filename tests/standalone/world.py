@@ -8,9 +8,11 @@ from typing import Any
 import urllib3
 
 from netloom.cli.compose import listeners
+from netloom.feed.inbox import Beat
 from netloom.feed.interest import interest
 from netloom.feed.protocol import Role, Status
 from netloom.feed.render import encode, render, version
+from netloom.feed.topology import Topology
 from netloom.settings.server import ServerSettings
 from netloom.standalone.cloud import Cloud
 from netloom.store.database import Store
@@ -50,7 +52,7 @@ class Host:
         compute = Role("Compute", "nova-compute", "compute", told, "nova")
         with self.world.store.write() as tx:
             roles = [role for name, role in (("switch", switch), ("compute", compute)) if name in self.roles]
-            self.world.listeners.present(tx, self.name, roles, started)
+            self.world.listeners.present(tx, {self.name: Beat(time.time(), roles, news=True, started=started)})
 
     def die(self) -> None:
         """No sign of life since long ago."""
@@ -60,7 +62,9 @@ class Host:
     def apply(self, state: str = "applied", reason: str = "", only: str = "") -> None:
         """Bring the host up to date and tell so."""
         with self.world.store.read() as tx:
-            found = render(tx, {name for name in interest(tx, self.name) if name.startswith(only)})
+            topology = Topology()
+            topology.load(tx)
+            found = render(tx, {name for name in interest(topology, self.name) if name.startswith(only)})
         statuses = [
             Status(name, version(encode(fragment)), state, reason)  # type: ignore[arg-type]
             for name, fragment in found.items()
