@@ -5,11 +5,13 @@ import pwd
 import select
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from netloom.agent import convergence
+from netloom.agent.elections import Teller
 from netloom.agent.metadata import NovaMetadata, Responder
 from netloom.agent.roles import roles
 from netloom.feed.client import Mirror, Stream
@@ -60,6 +62,12 @@ class Agent:
             settings.report_interval,
             self.wake,
         )
+        self._teller = Teller(self._tell_states)
+
+    def _tell_states(self, states: Mapping[str, str]) -> None:
+        tell = getattr(self._stream, "router_states", None)  # until the feed knows the word
+        if tell:
+            tell(states)
 
     def wake(self) -> None:
         """Have the loop look again; callable from any thread and from a signal handler."""
@@ -77,6 +85,7 @@ class Agent:
             return
         responder = self._responder()
         self._stream.start()
+        self._teller.start(host.elections)
         audited = time.monotonic()
         try:
             while not self._stopped:
@@ -88,6 +97,7 @@ class Agent:
                     audited = time.monotonic()
         finally:
             self._stream.stop()
+            self._teller.stop()
             responder.stop()
             host.close()
 
@@ -96,7 +106,7 @@ class Agent:
         while not self._stopped:
             self._revive_switch()
             try:
-                return Host(self._layout, self._guest_root)
+                return Host(self._layout, self._guest_root, self._teller.wake)
             except ConnectionError as error:
                 LOG.warning("Open vSwitch does not answer", ovsdb=self._layout.ovsdb, error=str(error), retry_in=RETRY)
                 time.sleep(RETRY)
@@ -145,6 +155,7 @@ class Agent:
             failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]
         for failure in failures:
             LOG.warning("not applied", origin=failure.origin, element=failure.element, reason=failure.reason)
+        self._teller.wake()  # the connection may be a new one
         self._stream.report(convergence.judge(fragments, versions, facts, failures, self._settings.host))
         LOG.debug("converged", seconds=round(time.monotonic() - began, 4), failures=len(failures))
         return RETRY if failures else self._settings.audit_interval

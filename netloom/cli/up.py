@@ -37,6 +37,8 @@ PROGRAMS = {
     "iptables-restore": "iptables",
     "nft": "nftables",
     "conntrack": "conntrack",
+    "keepalived": "keepalived",
+    "conntrackd": "conntrackd",
     "ethtool": "ethtool",
     "ip": "iproute2",
     "busybox": "busybox-static",

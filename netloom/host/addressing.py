@@ -54,6 +54,21 @@ def observe(namespaces: Iterable[str]) -> Iterator[Address | Route]:
             yield from _routes(netlink, namespace, names)
 
 
+def bearer(address: str) -> str | None:
+    """The device of the calling thread's namespace that bears an address; None when there is none.
+
+    Raises:
+        ValueError: it is not an address.
+    """
+    ip = ipaddress.ip_address(address)
+    with Socket() as netlink:
+        for body in netlink.dump(_GETADDR, struct.pack("=B7x", _FAMILIES[ip.version])):
+            found = attributes(body, 8)
+            if found.get(_IFA_LOCAL, found[_IFA_ADDRESS]) == ip.packed:
+                return socket.if_indextoname(struct.unpack_from("=I", body, 4)[0])
+    return None
+
+
 def _addresses(netlink: Socket, namespace: str, names: dict[int, str]) -> Iterator[Address]:
     for body in netlink.dump(_GETADDR, bytes(8)):
         _, prefix, _, _, index = struct.unpack_from("=BBBBI", body)

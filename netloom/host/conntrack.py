@@ -19,6 +19,7 @@ _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _NESTED = 1, 0x8000
 _TRANSLATED = re.compile(r"-d ([^/ ]+)\S* -j DNAT ")
+_SOURCE = re.compile(r" -j SNAT --to-source (\S+)")
 
 
 def forget(namespace: str, addresses: Collection[str]) -> int:
@@ -56,18 +57,29 @@ def forget_addresses(addresses: Iterable[Address]) -> list[Failure]:
 
 
 def forget_translations(tables: Iterable[tuple[FilterTable, FilterTable]]) -> list[Failure]:
-    """An address that is translated to another one from now on starts afresh, also for those who never paused."""
+    """An address that is translated to another one from now on starts afresh, also for those who never paused.
+
+    So does one that nothing is translated to any more: it may be no planned address that goes with its translation.
+    """
     failures = []
     for have, want in tables:
-        kept = {rule for chain in want.chains for rule in chain.rules}
-        lost = (rule for chain in have.chains for rule in chain.rules if rule not in kept)
-        moved = {found[1] for rule in lost if (found := _TRANSLATED.match(rule))}
+        had, kept = _rules(have), _rules(want)
+        moved = {found[1] for rule in had - kept if (found := _TRANSLATED.match(rule))}
+        moved |= _sources(had) - _sources(kept)
         try:
             if moved:
                 forget(have.namespace, moved)
         except OSError as error:
             failures.append(failure(want, error))
     return failures
+
+
+def _rules(table: FilterTable) -> set[str]:
+    return {rule for chain in table.chains for rule in chain.rules}
+
+
+def _sources(rules: Iterable[str]) -> set[str]:
+    return {found[1] for rule in rules if (found := _SOURCE.search(rule))}
 
 
 def _ends(connection: dict[int, bytes]) -> set[bytes]:

@@ -52,6 +52,7 @@ class Record(msgspec.Struct, frozen=True):
     reloads: str
     reload_signal: str
     restarts: str
+    stop_signal: str = "TERM"
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ class Daemons:
                     reloads=r.reloads,
                     reload_signal=r.reload_signal,
                     restarts=r.restarts,
+                    stop_signal=r.stop_signal,
                 )
 
     def deaths(self) -> list[int]:
@@ -211,6 +213,7 @@ class Daemons:
             reloads=daemon.reloads,
             reload_signal=daemon.reload_signal,
             restarts=daemon.restarts,
+            stop_signal=daemon.stop_signal,
         )
         path = self._directory / daemon.name / "record"
         draft = path.with_name("record.new")
@@ -221,11 +224,11 @@ class Daemons:
     # The end of a process
 
     def _stop(self, names: Iterable[str]) -> None:
-        """TERM to all, then KILL to the sessions of those that take too long."""
+        """Its signal to each, then KILL to the sessions of those that take too long."""
         doomed = {name: self._running[name] for name in names if name in self._running}
         for running in doomed.values():
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(running.descriptor, signal.SIGTERM)
+                signal.pidfd_send_signal(running.descriptor, signal.Signals[f"SIG{running.record.stop_signal}"])
         deadline = time.monotonic() + _GRACE
         for name, running in doomed.items():
             if not self._gone(running, max(0.0, deadline - time.monotonic())):

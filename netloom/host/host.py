@@ -1,6 +1,6 @@
 """One host: what it looks like, and the order in which it is brought to its plan."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 from netloom.host import addressing, conntrack, isolation
 from netloom.host.announce import Announcer
 from netloom.host.daemons import Daemons
+from netloom.host.elections import Elections
 from netloom.host.failures import failure
 from netloom.host.files import Files
 from netloom.host.filters import Filters, canonical
@@ -27,6 +28,7 @@ from netloom.state import (
     Bridge,
     Changes,
     Daemon,
+    Election,
     Element,
     Facts,
     Failure,
@@ -55,11 +57,14 @@ class Host:
     as applied until something fails or ``audit`` is called; all else is looked at in every ``apply``.
     """
 
-    def __init__(self, layout: Layout, guest_root: Path | None = None) -> None:
+    def __init__(
+        self, layout: Layout, guest_root: Path | None = None, on_election: Callable[[], None] = lambda: None
+    ) -> None:
         """
         Args:
             layout: where things are.
             guest_root: root file system of instances; without it the host runs none.
+            on_election: called, from any thread, when ``elections`` may tell something new.
 
         Raises:
             ConnectionError: Open vSwitch's database does not answer.
@@ -79,6 +84,7 @@ class Host:
         self._announcer = Announcer()
         self._underlay = Underlay()
         self._pidfile = layout.ovs_rundir / "ovs-vswitchd.pid"
+        self._elections = Elections(layout, on_election)
         self._watcher = Watcher(self._ovsdb.wake)
         self._quiet: HostState | None = None
         """Namespaces and what is in them, and files, as last applied; None when they must be looked at."""
@@ -88,6 +94,7 @@ class Host:
     def close(self) -> None:
         """Let go of the host; all that runs on it goes on."""
         self._watcher.close()
+        self._elections.close()
         self._announcer.close()
         self._daemons.close()
         self._ovsdb.close()
@@ -107,6 +114,13 @@ class Host:
             ConnectionError: Open vSwitch's database does not answer.
         """
         return Facts(*self._ovsdb.facts())
+
+    def elections(self) -> dict[str, str]:
+        """What this host is for the routers that others carry, too: ``active``, ``standby`` or ``fault``, by their ids.
+
+        From any thread.
+        """
+        return self._elections.states()
 
     def audit(self) -> None:
         """Take nothing for granted at the next ``apply``."""
@@ -149,6 +163,11 @@ class Host:
         failed = self._namespaces.create(namespaces)
         wanted, refused = _reachable(desired, failed)
         failed += refused
+        # A device says nothing before its namespace filters, and an address is translated and filtered as planned from
+        # its first packet on; see also _make_addresses.
+        filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
+        failed += self._filters.apply(filters)
+        failed += conntrack.forget_translations(filters.update)
         veths = wanted.changes(Veth, quiet)
         failed += self._make_links(wanted, quiet, veths)
         # Devices of instances, and links, are there before the switch takes them as ports. It is observed only now,
@@ -158,14 +177,11 @@ class Host:
         ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
         self._underlay.prepare(desired, daemon_pid(self._pidfile))
-        # An address is translated and filtered as planned from its first packet on; see also _make_addresses.
-        filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
-        failed += self._filters.apply(filters)
-        failed += conntrack.forget_translations(filters.update)
         failed += self._make_addresses(wanted, quiet, namespaces, veths)
         # Daemons read files when they start or are told to, and bind to addresses.
         files = wanted.changes(File, quiet)
         failed += self._files.write(files)
+        self._elections.follow(wanted.of(Election).values(), self._ovsdb.uplinks())
         others += self._daemons.apply(wanted.changes(Daemon, daemons))
         others += self._release_leases(wanted)
         # Flows name ports, so they come after new ports; they go before old ports, so that a port that comes to bear
@@ -181,6 +197,7 @@ class Host:
         new = wanted.changes(Address, quiet).create
         self._announcer.announce(address for address in new if address.announced and str(address) not in missing)
         others += self._instances.start() if self._instances else []
+        self._elections.blame({failure.origin for failure in failed + others})
         self._quiet = None if failed else wanted
         return failed + others
 
@@ -255,7 +272,7 @@ class Host:
         return [failure(instance, reason) for instance in desired.of(Instance).values()]
 
 
-_IN_NAMESPACES: tuple[type[Element], ...] = (Veth, Address, Route, Sysctl, FilterTable, Daemon)
+_IN_NAMESPACES: tuple[type[Element], ...] = (Veth, Address, Route, Sysctl, FilterTable, Daemon, Election)
 
 
 def _namespace(element: Element) -> str:

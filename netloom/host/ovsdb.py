@@ -94,6 +94,15 @@ class Ovsdb:
         """OpenFlow port numbers by port name; without the bridge's local port."""
         return {port.name: port.ofport for port in self._ports() if port.bridge == bridge and port.ofport}
 
+    def uplinks(self) -> dict[str, list[str]]:
+        """The devices of the machine that somebody put into each bridge, by name of the bridge."""
+        devices: dict[str, list[str]] = {}
+        for port in self._ports():
+            devices.setdefault(port.bridge, [])
+            if port.device and port.name != port.bridge:
+                devices[port.bridge].append(port.device)
+        return devices
+
     def apply(self, bridges: Changes[Bridge], ports: Changes[SwitchPort]) -> list[Failure]:
         """Make the changes, and wait until ovs-vswitchd has done them.
 
@@ -274,6 +283,8 @@ class _Port:
     """Empty unless it has a local VLAN."""
     tag: int
     ofport: int
+    device: str
+    """The system's device, when it is not one of ours; else empty."""
 
 
 def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _Port:
@@ -284,7 +295,9 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
     network = row.other_config.get("net_uuid", "") if tag and tag[0] != DEAD_VLAN else ""
     ofport = interface.ofport[0] if interface.ofport and 0 < interface.ofport[0] < LOCAL_PORT else 0
     ours = _ours(bridge, row, interface, problem) if MARK in row.external_ids else None
-    return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag[0] if tag else 0, ofport)
+    device = name if interface.type == "" and not _is_made(row) else ""
+    tag_number = tag[0] if tag else 0
+    return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, ofport, device)
 
 
 def _ours(bridge: str, row: Row, interface: Row, problem: str) -> SwitchPort:

@@ -1,6 +1,7 @@
 """Router advertisements: one radvd per router with an IPv6 subnet that wants them (RFC 4861, 4862, 8106).
 
-They come from the link-local address that the kernel gives each interface from its MAC.
+They come from the link-local address that belongs to each interface's MAC. Where several hosts carry the router,
+the active one alone has it; the daemons of the others wait for it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,8 @@ def _daemon(router: Router, text: str, settings: PlanSettings) -> Iterator[Eleme
             f"--config={{state}}/{config.path}",
         ),
         reloads=config.digest,
+        # The last words of a daemon that is asked to end withdraw the router, which other hosts still carry.
+        stop_signal="KILL" if router.ha else "TERM",
         origin=router.name,
     )
 

@@ -1,4 +1,8 @@
-"""Routers: a namespace each, with its interfaces, gateway, floating IPs and routes."""
+"""Routers: a namespace each, with its interfaces, gateway, floating IPs and routes.
+
+Of a router that several hosts carry each has the same devices with the same MACs; its addresses and routes are not
+planned, because the active host alone has them (netloom.plan.ha).
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
@@ -29,6 +33,12 @@ DEVICE_SYSCTLS = {
 }
 
 
+SHARED_DEVICE_SYSCTLS = {
+    # A host on standby must not speak from the MAC that all share: no link-local address of its own.
+    "net/ipv6/conf/{device}/addr_gen_mode": "1",
+}
+
+
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterator[Element]:
     """The routers that this host carries. A router that is administratively down has no namespace."""
     for router in active(intent):
@@ -48,9 +58,11 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
                 vlans=vlans,
                 origin=router.name,
             )
-            yield from _configure(router, device, port.addresses)
-        yield from _floating_addresses(router, intent)
-        yield from _routes(router, intent)
+            yield from _configure(router, device)
+        if router.ha is None:
+            for device, cidr in addresses(router, intent):
+                yield Address(namespace=namespace, device=device, cidr=cidr, announced=True, origin=router.name)
+            yield from routes(router, intent)
 
 
 def active(intent: Intent) -> Iterable[Router]:
@@ -79,28 +91,29 @@ def devices(router: Router, intent: Intent) -> Iterator[tuple[str, RouterPort]]:
         yield outside
 
 
-def _configure(router: Router, device: str, addresses: Iterable[str]) -> Iterator[Element]:
-    namespace = names.router_namespace(router.id)
-    for name, value in DEVICE_SYSCTLS.items():
-        yield Sysctl(namespace=namespace, name=name.format(device=device), value=value, origin=router.name)
-    for cidr in addresses:
-        yield Address(namespace=namespace, device=device, cidr=cidr, announced=True, origin=router.name)
-
-
-def _floating_addresses(router: Router, intent: Intent) -> Iterator[Element]:
+def addresses(router: Router, intent: Intent) -> Iterator[tuple[str, str]]:
+    """(Device, address with prefix length) of all that the router answers for."""
+    for device, port in devices(router, intent):
+        for cidr in port.addresses:
+            yield device, cidr
     outside = gateway(router, intent)
     if outside:
         for floating in router.floating_ips:
-            yield Address(
-                namespace=names.router_namespace(router.id),
-                device=outside[0],
-                cidr=f"{floating.floating_address}/32",
-                announced=True,
-                origin=router.name,
-            )
+            yield outside[0], f"{floating.floating_address}/32"
 
 
-def _routes(router: Router, intent: Intent) -> Iterable[Element]:
+def _configure(router: Router, device: str) -> Iterator[Element]:
+    sysctls = DEVICE_SYSCTLS if router.ha is None else DEVICE_SYSCTLS | SHARED_DEVICE_SYSCTLS
+    for name, value in sysctls.items():
+        yield Sysctl(
+            namespace=names.router_namespace(router.id),
+            name=name.format(device=device),
+            value=value,
+            origin=router.name,
+        )
+
+
+def routes(router: Router, intent: Intent) -> list[Route]:
     """Routes by destination: an extra route replaces one that follows from the gateway."""
     outside = gateway(router, intent)
     planned: dict[tuple[int, str], tuple[str, str]] = {}

@@ -1,7 +1,7 @@
 """Files and long-running processes of a host."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netloom.state.element import Element, Key
 
@@ -45,6 +45,8 @@ class Daemon(Element):
     """``HUP``, ``USR1`` …; ``restart`` when it must be started anew."""
     restarts: str = ""
     """Digest of what it reads only at start; a change restarts it, like a change of ``argv``."""
+    stop_signal: str = field(default="TERM", compare=False)
+    """What ends it; those that do not end within a few seconds are killed. Not worth a restart, so not compared."""
 
     @property
     def key(self) -> Key:

@@ -1,0 +1,155 @@
+"""Routers that several hosts carry: one of them is active and answers, and another takes over when it falls silent.
+
+The hosts elect it by VRRP (RFC 5798): keepalived, in the router's namespace, on a device of its own. The active host
+has the addresses and routes of the router; the others have its devices, which must stay mute there because all bear
+the same MACs. conntrackd tells the others of each connection, so that they go on after a failover.
+"""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_interface
+
+from netloom.feed.fragments import HaPort, Network, Router
+from netloom.plan import conntrackd, keepalived, metadata, names, routing
+from netloom.plan.intent import Intent
+from netloom.plan.plugging import into_namespace
+from netloom.plan.settings import PlanSettings
+from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable
+
+HEALTH = "health"
+"""File beside keepalived's configuration, from which it reads how fit the host is."""
+MUTE_CHAIN = "neutron-l3-agent-OUTPUT"
+SCRIPT = File(path="ha/keepalived.sh", text=keepalived.SCRIPT)
+
+
+def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterator[Element]:
+    """What an HA router has besides what routing.plan gives it."""
+    for router in routing.active(intent):
+        if router.ha is None:
+            continue
+        yield _mute(router)
+        own = member(router, intent, settings)
+        if own is not None:
+            network = intent.networks[router.ha.network_id]
+            yield from _device(router, own, network, settings, vlans)
+            yield from _keepalived(router, own, intent, settings)
+            yield from _conntrackd(router, own)
+            yield _election(router, own, intent, settings)
+
+
+def member(router: Router, intent: Intent, settings: PlanSettings) -> HaPort | None:
+    """The port by which this host takes part in the election; None while it or its network is not known here."""
+    if router.ha is None or router.ha.network_id not in intent.networks:
+        return None
+    return next((port for port in router.ha.ports if port.host == settings.host), None)
+
+
+def _mute(router: Router) -> FilterTable:
+    """Packets without a source address (multicast listener reports) come also from a device that has no address."""
+    return FilterTable(
+        namespace=names.router_namespace(router.id),
+        family=6,
+        table="filter",
+        chains=(
+            Chain(name="OUTPUT", policy="ACCEPT", rules=(f"-j {MUTE_CHAIN}",)),
+            Chain(name=MUTE_CHAIN, rules=("-s ::/128 -o qr-+ -j DROP", "-s ::/128 -o qg-+ -j DROP")),
+        ),
+        origin=router.name,
+    )
+
+
+def _device(
+    router: Router, own: HaPort, network: Network, settings: PlanSettings, vlans: Mapping[str, int]
+) -> Iterator[Element]:
+    device, namespace = names.router_ha(own.port_id), names.router_namespace(router.id)
+    yield from into_namespace(
+        device=device,
+        namespace=namespace,
+        port_id=own.port_id,
+        mac=own.mac,
+        network=network,
+        settings=settings,
+        vlans=vlans,
+        origin=router.name,
+    )
+    yield Address(namespace=namespace, device=device, cidr=own.address, origin=router.name)
+
+
+def _keepalived(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
+    assert router.ha is not None
+    text = keepalived.configuration(
+        vrid=router.ha.vrid,
+        device=names.router_ha(own.port_id),
+        advert_int=settings.ha_vrrp_advert_int,
+        health=HEALTH,
+        addresses=list(_addresses(router, intent, settings)),
+        routes=routing.routes(router, intent),
+    )
+    config = File(path=f"ha/{router.id}/keepalived.conf", text=text, origin=router.name)
+    name = f"keepalived-{router.id}"
+    yield SCRIPT
+    yield config
+    yield Daemon(
+        name=name,
+        namespace=names.router_namespace(router.id),
+        argv=("sh", f"{{state}}/{SCRIPT.path}", f"{{state}}/{config.path}", f"{{run}}/daemons/{name}"),
+        reloads=config.digest,
+        origin=router.name,
+    )
+
+
+def _addresses(router: Router, intent: Intent, settings: PlanSettings) -> Iterator[tuple[str, str]]:
+    """(Device, address) of all that belongs to the active host.
+
+    Link-local ones first: they go first, too, so that the kernel has no address to report the others' end from.
+    """
+    for device, port in routing.devices(router, intent):
+        yield device, f"{link_local(port.mac)}/64"
+    yield from metadata.of_router(router, intent, settings)
+    yield from routing.addresses(router, intent)
+
+
+def link_local(mac: str) -> str:
+    """The address that an interface gives itself by its MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ip_interface(b"\xfe\x80" + bytes(6) + identifier).ip)
+
+
+def _conntrackd(router: Router, own: HaPort) -> Iterator[Element]:
+    assert router.ha is not None
+    text = conntrackd.configuration(router.ha.vrid, names.router_ha(own.port_id), own.address)
+    config = File(path=f"ha/{router.id}/conntrackd.conf", text=text, origin=router.name)
+    name = f"conntrackd-{router.id}"
+    yield config
+    yield Daemon(
+        name=name,
+        namespace=names.router_namespace(router.id),
+        argv=("sh", "-c", conntrackd.START, f"{{run}}/daemons/{name}", f"{{state}}/{config.path}"),
+        restarts=config.digest,
+        origin=router.name,
+    )
+
+
+def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Election:
+    assert router.ha is not None
+    heard_over = _medium(intent.networks[router.ha.network_id], settings)
+    networks = {port.network_id for _, port in routing.devices(router, intent)}
+    served_over = {_medium(intent.networks[network], settings) for network in networks}
+    return Election(
+        router=router.id,
+        namespace=names.router_namespace(router.id),
+        device=names.router_ha(own.port_id),
+        address=keepalived.elected_address(router.ha.vrid),
+        health=f"ha/{router.id}/{HEALTH}",
+        heard_over=heard_over,
+        served_over=tuple(sorted(served_over - {heard_over, ""})),
+        handover=keepalived.handover(settings.ha_vrrp_advert_int),
+        origin=router.name,
+    )
+
+
+def _medium(network: Network, settings: PlanSettings) -> str:
+    """What a network's frames travel over between hosts: a bridge, or the address of our end of the tunnels."""
+    if network.physical_network:
+        return settings.bridge_of(network.physical_network)
+    return "" if network.network_type == "local" else settings.local_ip

@@ -1,0 +1,130 @@
+"""keepalived of an HA router: its configuration (keepalived.conf(5)), and the script that looks after it."""
+
+from collections.abc import Iterable, Sequence
+
+from netloom.state import Route
+
+PRIORITY = 50
+"""Of each host that is fit: the one of the highest address wins an election, and none takes over from an equal."""
+
+SCRIPT = """\
+#!/bin/sh
+# Runs keepalived for a router: keepalived.sh CONFIGURATION DIRECTORY
+# However keepalived ends, the addresses and routes that it set end with it: else two hosts would answer.
+# HUP makes it read its configuration again, TERM ends it; it ends also when this script does.
+conf=$1 run=$2
+
+clean() {
+    rm -f "$run/pid" "$run/vrrp.pid"
+    devices=$(sed -n 's/^ *\\(\\(ha\\|qr\\|qg\\)-[^:]*\\):.*/\\1/p' /proc/self/net/dev)
+    for device in $devices; do
+        case $device in
+        ha-*) echo "address flush dev $device to 169.254.0.0/24" ;;
+        *) echo "address flush dev $device" ;;
+        esac
+    done | ip -force -batch -
+    for device in $devices; do echo "route flush dev $device proto keepalived"; done | ip -6 -force -batch -
+}
+
+reload() {
+    # One that has only just begun would die of it.
+    until [ -s "$run/vrrp.pid" ] || ! kill -0 $child; do sleep 0.02; done
+    kill -HUP $child
+}
+
+clean
+setpriv --pdeathsig TERM keepalived -n -l -P -R -f "$conf" -p "$run/pid" -r "$run/vrrp.pid" &
+child=$!
+trap 'kill -TERM $child' TERM
+trap reload HUP
+while kill -0 $child 2>/dev/null; do
+    wait $child
+    status=$?
+done
+clean
+exit $status
+"""
+
+CONFIGURATION = """\
+global_defs {{
+    router_id {name}
+    vrrp_version {version}
+    vrrp_priority -20
+    vrrp_garp_master_delay 1
+    vrrp_garp_master_repeat 3
+    vrrp_garp_master_refresh 10
+    vrrp_garp_lower_prio_delay 1
+    vrrp_garp_lower_prio_repeat 3
+}}
+track_file health {{
+    file ${{_PWD}}/{health}
+    weight 1
+    init_file 0
+}}
+vrrp_instance {name} {{
+    state BACKUP
+    interface {device}
+    virtual_router_id {vrid}
+    priority {priority}
+    advert_int {advert_int:g}
+    track_file {{
+        health
+    }}
+    virtual_ipaddress {{
+        {elected} dev {device} no_track
+    }}
+    virtual_ipaddress_excluded {{
+{addresses}    }}
+    virtual_routes {{
+{routes}    }}
+}}
+"""
+
+
+def configuration(
+    *,
+    vrid: int,
+    device: str,
+    advert_int: float,
+    health: str,
+    addresses: Iterable[tuple[str, str]],
+    routes: Sequence[Route],
+) -> str:
+    """The text of keepalived.conf.
+
+    ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds: a fraction needs
+    VRRPv3, a whole number speaks VRRPv2. An advertisement names one address only, so that it stays short; devices
+    are not tracked, so that one that is about to be removed is no failure.
+    """
+    ordered = sorted(routes, key=lambda route: bool(route.via))  # a next hop is reached by an on-link route
+    return CONFIGURATION.format(
+        name=f"VR_{vrid}",
+        version=2 if float(advert_int).is_integer() else 3,
+        health=health,
+        device=device,
+        vrid=vrid,
+        priority=PRIORITY,
+        advert_int=advert_int,
+        elected=f"{elected_address(vrid)}/24",
+        addresses="".join(f"        {cidr} dev {on} no_track\n" for on, cidr in addresses),
+        routes="".join(f"        {_route(route)} no_track\n" for route in ordered),
+    )
+
+
+def elected_address(vrid: int) -> str:
+    """The address that is on the active host alone, and in no other use."""
+    return f"169.254.0.{vrid}"
+
+
+def handover(advert_int: float) -> float:
+    """Seconds within which another host takes over: the longest wait of RFC 5798 6.1, and some for its work."""
+    return round(4 * advert_int + 0.5, 3)
+
+
+def _route(route: Route) -> str:
+    destination = route.destination
+    if destination == "default":
+        destination = "0.0.0.0/0" if route.family == 4 else "::/0"
+    if route.via:
+        return f"{destination} via {route.via} dev {route.device}"
+    return f"{destination} dev {route.device}" + (" scope link" if route.family == 4 else "")
