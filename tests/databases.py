@@ -25,30 +25,71 @@ def _postgres_program(name: str) -> str:
     return found
 
 
+class PostgreSQL:
+    """A throw-away PostgreSQL server, on a socket of its own, that can be stopped and started."""
+
+    def __init__(self, folder: Path, fsync: bool = False) -> None:
+        """Make its data in ``folder``."""
+        self.folder = folder
+        self.url = sa.URL.create("postgresql+psycopg", "netloom", database="postgres", query={"host": str(folder)})
+        """Of its maintenance database."""
+        # PostgreSQL refuses to run as root.
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._as_user:
+            shutil.chown(folder, "postgres", "postgres")
+        self._data = folder / "data"
+        self._options = (
+            f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync={'on' if fsync else 'off'}"
+            " -c max_connections=200"
+        )
+        self._run("initdb", "-A", "trust", "-U", "netloom", "--no-sync")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._run("pg_ctl", "-w", "-s", "-o", self._options, "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: ``fast`` ends all sessions first, ``immediate`` is as if it had crashed."""
+        self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, _postgres_program(program), "-D", str(self._data), *arguments]
+        subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started."""
+        return (self._data / "postmaster.pid").exists()
+
+    def create(self, name: str) -> sa.URL:
+        """A new empty database."""
+        server = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with server.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        return self.url.set(database=name)
+
+
 @contextmanager
-def postgresql_server(directory: Path | None = None, fsync: bool = False) -> Iterator[sa.URL]:
-    """A throw-away PostgreSQL server, on a socket of its own; the URL of its maintenance database."""
+def postgresql_at_will(directory: Path | None = None, fsync: bool = False) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server that runs, and whose end is here."""
     folder = Path(mkdtemp(prefix="netloom-postgres-", dir=directory))
-    # PostgreSQL refuses to run as root.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(folder, "postgres", "postgres")
-    data = folder / "data"
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync={'on' if fsync else 'off'}"
-    control = [*as_user, _postgres_program("pg_ctl"), "-D", str(data), "-w", "-s"]
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-
     try:
-        run(*as_user, _postgres_program("initdb"), "-D", str(data), "-A", "trust", "-U", "netloom", "--no-sync")
-        run(*control, "-o", f"{options} -c max_connections=200", "-l", str(folder / "log"), "start")
+        server = PostgreSQL(folder, fsync)
+        server.start()
         try:
-            yield sa.URL.create("postgresql+psycopg", "netloom", database="postgres", query={"host": str(folder)})
+            yield server
         finally:
-            run(*control, "-m", "immediate", "stop")
+            if server.running:
+                server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgresql_server(directory: Path | None = None, fsync: bool = False) -> Iterator[sa.URL]:
+    """A throw-away PostgreSQL server; the URL of its maintenance database."""
+    with postgresql_at_will(directory, fsync) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

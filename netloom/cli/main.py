@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from netloom.cli.parser import CONFIG, parser
 from netloom.cli.terminal import Trouble
+from netloom.model.errors import ServiceUnavailable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.config_file = [CONFIG] if CONFIG.exists() else []
     try:
         return _run(arguments)
-    except Trouble as trouble:
+    except (Trouble, ServiceUnavailable) as trouble:
         print(f"netloom {arguments.command}: {trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -125,6 +126,7 @@ class Store:
         if url.startswith("postgresql"):
             options |= {"connect_args": POSTGRESQL, "pool_timeout": POOL_TIMEOUT}
         self.engine = sa.create_engine(url, **options)
+        self._answers = True
         self._listeners: list[Callable[[], None]] = []
         self._writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         if self._writer is not None:
@@ -144,7 +146,7 @@ class Store:
         Raises:
             DatabaseUnavailable: the database does not answer.
         """
-        with _faults(), self.engine.connect() as connection:
+        with self._faults(), self.engine.connect() as connection:
             yield Tx(connection)
 
     @contextmanager
@@ -163,7 +165,7 @@ class Store:
             yield from self._write()
 
     def _write(self) -> Iterator[Tx]:
-        with _faults(), self.engine.connect().execution_options(writes=True) as connection:
+        with self._faults(), self.engine.connect().execution_options(writes=True) as connection:
             tx = Tx(connection)
             yield tx
             tx._log()
@@ -171,6 +173,30 @@ class Store:
         if tx._changes:
             for wake in self._listeners:
                 wake()
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turns what is not the request's fault into errors that say so."""
+        try:
+            yield
+        except sa.exc.TimeoutError as error:  # all connections are in use
+            raise DatabaseUnavailable from error
+        except sa.exc.DBAPIError as error:
+            if _is_full(error):
+                raise DatabaseFull from error
+            if _is_lost(error):
+                self._note(answers=False, reason=" ".join(str(error.orig).split()))
+                raise DatabaseUnavailable from error
+            if str(getattr(error.orig, "sqlstate", "")).startswith("40"):
+                raise Interrupted from error
+            raise
+        self._note(answers=True)
+
+    def _note(self, *, answers: bool, **details: str) -> None:
+        """Log that the database went away or came back, once."""
+        if answers != self._answers:
+            self._answers = answers
+            LOG.warning("the database answers again" if answers else "the database does not answer", **details)
 
     def close(self) -> None:
         """Close all connections."""
@@ -180,25 +206,8 @@ class Store:
 def _make_private(path: str | None) -> None:
     """Make the database's file for its owner alone, before SQLite does; its other files take after it."""
     if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turns what is not the request's fault into errors that say so."""
-    try:
-        yield
-    except sa.exc.TimeoutError as error:  # all connections are in use
-        raise DatabaseUnavailable from error
-    except sa.exc.DBAPIError as error:
-        if _is_full(error):
-            raise DatabaseFull from error
-        if _is_lost(error):
-            LOG.warning("the database does not answer", reason=str(error.orig).strip())
-            raise DatabaseUnavailable from error
-        if str(getattr(error.orig, "sqlstate", "")).startswith("40"):
-            raise Interrupted from error
-        raise
 
 
 def _is_lost(error: sa.exc.DBAPIError) -> bool:

@@ -15,10 +15,13 @@ def migrate(store: Store) -> None:
 
     Several servers may do it at once: the others wait for the first. A newer schema, of a newer server, is left as it
     is: migrations only add.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
     """
-    with store.engine.connect() as connection:
-        known = sa.inspect(connection).has_table("alembic_version")
-        if known and str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "") >= HEAD:
+    with store.read() as tx:
+        known = sa.inspect(tx.connection).has_table("alembic_version")
+        if known and str(tx.connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "") >= HEAD:
             return
     from alembic import command
     from alembic.config import Config
