@@ -295,6 +295,39 @@ def test_random_clouds_go_as_simulated(another: DummySwitch, seed: int) -> None:
     assert 10 < sum(map(bool, seen)) < 60
 
 
+def test_questions_and_unicast_of_overlays_go_as_simulated(another: DummySwitch) -> None:
+    overlay = network(2, "vxlan", 77)
+    small = World(settings=replace(SETTINGS, l2_population=True)).put(overlay)
+    small.put(*(TunnelPeer(f"host{n}", f"192.0.2.{n}", ("vxlan",)) for n in (2, 3)))
+    small.put(port(1, network_id=overlay.id, port_security=False))
+    for number, hosts in ((2, ("host2",)), (3, ("host2", "host3")), (4, ("host1", "host3"))):
+        there = port(number)
+        addresses = tuple(fixed.address for fixed in there.fixed_ips)
+        small.put(Neighbour(there.id, overlay.id, there.mac, addresses, hosts))
+    state = small.plan()
+    another.load(state)
+    second, third = "vxlan-c0000202", "vxlan-c0000203"
+    places = {2: {second}, 3: {second, third}, 4: {third}, 5: {second, third}}
+    for number, place in places.items():
+        assert agree(another, Switch(state), "br-int", tap(1), between(1, number, TCP, 80)) == place
+        asks = Packet(dl_src=port(1).mac, dl_dst=BROADCAST, src="10.0.0.1", dst=f"10.0.0.{number}")
+        solicits = Packet(
+            dl_src=port(1).mac,
+            dl_dst="33:33:ff:00:00:01",
+            src="2001:db8::1",
+            dst="ff02::1:ff00:1",
+            protocol=ICMP6,
+            sport=135,
+            target=f"2001:db8::{number}",
+        )
+        for question in (asks, solicits):
+            known = number in (2, 3)
+            came = agree(another, Switch(state), "br-int", tap(1), question) - {"br-int"}
+            assert came == ({tap(1)} if known else {second, third}), question
+        probe = replace(solicits, src="::")
+        assert agree(another, Switch(state), "br-int", tap(1), probe) - {"br-int"} == {second, third}
+
+
 def test_flows_beside_another_firewall_are_accepted(another: DummySwitch) -> None:
     other = cloud()
     other.settings = replace(SETTINGS, firewall_driver="iptables_hybrid")
