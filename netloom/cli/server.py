@@ -56,6 +56,7 @@ def _server(application: Any, address: str, port: int) -> uvicorn.Server:
             timeout_graceful_shutdown=3,
             ws_ping_interval=10,
             ws_ping_timeout=20,
+            ws_per_message_deflate=False,  # it would cost memory and time for each agent
             ws_max_size=64 * 2**20,
             server_header=False,
         )
