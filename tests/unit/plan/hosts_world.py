@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from netloom.feed.fragments import HaGroup, HaPort, Neighbour, Network, Port, Router, RouterPort, TunnelPeer
-from netloom.plan import Intent, attachments, vlans
 from netloom.plan.packet import Packet
 from netloom.plan.pipeline import FROM_TUNNEL
 from netloom.plan.simulate import Switch
-from netloom.state import HostState, SwitchPort
+from netloom.state import SwitchPort
 from tests.unit.plan.switching_world import OUTSIDE_MAC, SETTINGS, WIRE, World, id_of
 
 TYPES = tuple(sorted(FROM_TUNNEL))
@@ -85,7 +84,6 @@ class Hosts:
         self.tell()
         for host, world in self.worlds.items():
             state = world.plan()
-            _presume_electors(state, world)
             state.add(SwitchPort(bridge="br-ex", name=FLAT_WIRE))
             self._switches[host] = Switch(state)
             for port in state.of(SwitchPort).values():
@@ -119,15 +117,6 @@ class Hosts:
                 elif not output.port.startswith("br-"):
                     came_out.append((here, output.port, output.packet))
         return came_out
-
-
-def _presume_electors(state: HostState, world: World) -> None:
-    """Ports of the devices for elections, as far as nobody planned them."""
-    intent = Intent(world.fragments)
-    local = vlans.assign(attachments.networks_in_use(intent, world.settings), world.vlans)
-    for service in attachments.services(intent, world.settings):
-        if (service.device,) not in state.of(SwitchPort):
-            state.add(SwitchPort(bridge="br-int", name=service.device, tag=local[service.network_id]))
 
 
 def router(number: int, network: Network, *addresses: str) -> Router:
