@@ -7,7 +7,7 @@ the active one alone has it; the daemons of the others wait for it.
 from collections.abc import Iterator, Mapping
 
 from netloom.feed.fragments import Network, Router, RouterPort, Subnet
-from netloom.plan import names
+from netloom.plan import names, routing
 from netloom.plan.intent import Intent
 from netloom.plan.routing import active, interfaces
 from netloom.plan.settings import PlanSettings
@@ -18,7 +18,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
     """Configuration and process of each router that advertises something."""
     for router in active(intent):
         stanzas = [
-            _interface(device, intent.networks[port.network_id], subnets, settings)
+            _interface(device, port, intent.networks[port.network_id], subnets, settings)
             for device, port in interfaces(router, intent)
             if (subnets := _advertised(port, intent.networks[port.network_id]))
         ]
@@ -51,7 +51,7 @@ def _daemon(router: Router, text: str, settings: PlanSettings) -> Iterator[Eleme
     )
 
 
-def _interface(device: str, network: Network, subnets: list[Subnet], settings: PlanSettings) -> str:
+def _interface(device: str, port: RouterPort, network: Network, subnets: list[Subnet], settings: PlanSettings) -> str:
     modes = {subnet.ra_mode for subnet in subnets}
     servers = list(dict.fromkeys(server for subnet in subnets for server in subnet.dns_nameservers if ":" in server))
     lines = [
@@ -63,6 +63,8 @@ def _interface(device: str, network: Network, subnets: list[Subnet], settings: P
         *(["AdvOtherConfigFlag on;"] if "dhcpv6-stateless" in modes else []),
         *([f"RDNSS {' '.join(servers)} {{}};"] if servers else []),
         *(line for subnet in subnets for line in _prefix(subnet)),
+        # Not that of the metadata service, which DHCP servers have, too.
+        f"AdvRASrcAddress {{ {routing.link_local(port.mac)}; }};",
     ]
     return "\n".join([f"interface {device} {{", *(f"    {line}" for line in lines), "};", ""])
 

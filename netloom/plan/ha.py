@@ -6,7 +6,6 @@ the same MACs. conntrackd tells the others of each connection, so that they go o
 """
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_interface
 
 from netloom.feed.fragments import HaPort, Network, Router
 from netloom.plan import conntrackd, keepalived, metadata, names, routing
@@ -103,16 +102,9 @@ def _addresses(router: Router, intent: Intent, settings: PlanSettings) -> Iterat
     Link-local ones first: they go first, too, so that the kernel has no address to report the others' end from.
     """
     for device, port in routing.devices(router, intent):
-        yield device, f"{link_local(port.mac)}/64"
+        yield device, f"{routing.link_local(port.mac)}/64"
     yield from metadata.of_router(router, intent, settings)
     yield from routing.addresses(router, intent)
-
-
-def link_local(mac: str) -> str:
-    """The address that an interface gives itself by its MAC (RFC 4291, appendix A)."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
-    return str(ip_interface(b"\xfe\x80" + bytes(6) + identifier).ip)
 
 
 def _conntrackd(router: Router, own: HaPort) -> Iterator[Element]:

@@ -102,6 +102,13 @@ def addresses(router: Router, intent: Intent) -> Iterator[tuple[str, str]]:
             yield outside[0], f"{floating.floating_address}/32"
 
 
+def link_local(mac: str) -> str:
+    """The address that an interface gives itself by its MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ip_address(b"\xfe\x80" + bytes(6) + identifier))
+
+
 def _configure(router: Router, device: str) -> Iterator[Element]:
     sysctls = DEVICE_SYSCTLS if router.ha is None else DEVICE_SYSCTLS | SHARED_DEVICE_SYSCTLS
     for name, value in sysctls.items():

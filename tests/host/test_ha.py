@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from netloom.host.namespaces import inside
-from netloom.plan.ha import link_local
+from netloom.plan.routing import link_local
 from netloom.state import Address, Daemon, File, HostState, Route, Sysctl, Veth
 from tests.host.ha_world import (
     ELECTED,

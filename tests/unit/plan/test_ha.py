@@ -151,7 +151,7 @@ def test_routers_of_one_network_do_not_hear_each_others_connections() -> None:
 
 
 def test_link_local_addresses_follow_the_mac() -> None:
-    assert ha.link_local("fa:16:3e:10:9f:f6") == "fe80::f816:3eff:fe10:9ff6"
+    assert routing.link_local("fa:16:3e:10:9f:f6") == "fe80::f816:3eff:fe10:9ff6"
 
 
 def test_the_script_ends_what_it_starts() -> None:
