@@ -34,39 +34,15 @@ while :; do sleep 1000 & wait; done  # the first process buries orphans
 """
 
 
-class Sandbox:
-    """A private machine."""
+class Machine:
+    """A machine made of namespaces, known by one of its processes."""
 
-    def __init__(self) -> None:
-        """Make it; takes some ten milliseconds."""
-        self._keeper = subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "--net",
-                "--pid",
-                "--uts",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "sh",
-                "-c",
-                PREPARE,
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._keeper.stdout is not None
-        if self._keeper.stdout.readline().strip() != "ready":
-            raise RuntimeError("the sandbox could not be made (are we root?)")
-        children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children").read_text().split()
-        self.pid = int(children[0])
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
 
-    def close(self) -> None:
-        """End it and all that runs in it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self._keeper.wait(timeout=10)
+    def place(self, path: str) -> Path:
+        """Where a path of the machine is seen from outside."""
+        return Path(f"/proc/{self.pid}/root") / path.lstrip("/")
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs ``argv`` inside."""
@@ -99,6 +75,41 @@ class Sandbox:
         return subprocess.Popen(
             self.enter(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(env)
         )
+
+
+class Sandbox(Machine):
+    """A private machine."""
+
+    def __init__(self) -> None:
+        """Make it; takes some ten milliseconds."""
+        self._keeper = subprocess.Popen(
+            [
+                "unshare",
+                "--mount",
+                "--net",
+                "--pid",
+                "--uts",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "sh",
+                "-c",
+                PREPARE,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._keeper.stdout is not None
+        if self._keeper.stdout.readline().strip() != "ready":
+            raise RuntimeError("the sandbox could not be made (are we root?)")
+        children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children").read_text().split()
+        super().__init__(int(children[0]))
+
+    def close(self) -> None:
+        """End it and all that runs in it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._keeper.wait(timeout=10)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

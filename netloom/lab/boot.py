@@ -65,8 +65,9 @@ def _found(files: Sequence[str], url: str, hosts: Sequence[str]) -> dict[str, st
 def prepare(preparation: Mapping[str, Any]) -> None:
     """Bring up the host's network."""
     bridges: Mapping[str, tuple[str, str]] = preparation["bridges"]
-    if bridges:
+    if preparation["openvswitch"]:
         VSwitch(OVS_RUNDIR, STATE / "openvswitch").start()
+    if bridges:
         _run("ovs-vsctl", *_ensured(bridges))
         _run("nft", "-f", "-", text=_UPLINKS.format(devices=", ".join(device for device, _ in bridges.values())))
     _run("ip", "-batch", "-", text=preparation["commands"])

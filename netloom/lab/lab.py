@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ class Lab:
         self.name = name
         self.layout = layout
         self._directory = DIRECTORY / name
+        self._started: dict[str, float] = {}
+        """When we have started the services of hosts, seconds since the epoch."""
 
     # Up and down
 
@@ -76,7 +79,8 @@ class Lab:
             if (lab._directory / "machines.json").exists():
                 raise LabError(f"there is a lab '{name}' already; see 'netloom lab list', or take it down first")
             try:
-                lab._build(reading.source(layout), progress)
+                (lab._directory / "layout.toml").write_text(reading.text(layout))
+                lab._build(progress)
             except BaseException:
                 _remove(lab._directory)
                 raise
@@ -94,7 +98,7 @@ class Lab:
         except OSError:
             known = ", ".join(names()) or "none"
             raise LabError(f"there is no lab '{name}' (there are: {known}); build one with: netloom lab up") from None
-        return cls(name, reading.parse(text, f"the layout of lab '{name}'", DIRECTORY / name))
+        return cls(name, reading.parse(text, f"the layout of lab '{name}'", None))
 
     def down(self) -> None:
         """End everything and leave nothing behind; safe to repeat."""
@@ -108,13 +112,9 @@ class Lab:
             with _locked(directory):
                 _remove(directory)
 
-    def _build(self, source: Mapping[str, str], progress: Progress) -> None:
+    def _build(self, progress: Progress) -> None:
         disk = self._directory / "disk"
         disk.mkdir(exist_ok=True)
-        for file, text in source.items():
-            path = self._directory / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
         with progress(f"{len(self.layout.hosts)} hosts and their cables"):
             wires = start_wires(WIRES, disk)
             self._record({WIRES: wires})
@@ -136,7 +136,7 @@ class Lab:
         disks = {host.name: self._directory / "disk" / host.name for host in hosts}
         speaking = [host.name for host in hosts if "internet" in host.roles]
         machines = {machine.name: machine for machine in start_hosts(wires, disks, speaking)}
-        self._record(self.machines | machines)
+        self._record(self.machines | machines)  # whoever takes the lab down finds them from here on
         faults.ip(wires, "".join(wiring.cables(self.layout, host, machines[host.name].pid) for host in hosts))
         return machines
 
@@ -146,31 +146,36 @@ class Lab:
         Raises:
             LabError: that did not come true; the text says who is missing.
         """
-        api = Api(self.host(self.layout.servers[0].name))
+        api = Api(self.host(self._first))
         began = time.monotonic()
         while missing := self._missing(api):
             waited = time.monotonic() - began
-            dead = {
-                name: wanting
-                for name in self.layout.hosts
-                if waited > START_SECONDS and (wanting := self.wanting(name))
-            }
+            dead = waited > START_SECONDS and self._dead_services()
             if waited > seconds or dead:
-                ended = "".join(f"; {host} has no {', '.join(what)}" for host, what in dead.items())
-                raise LabError(f"not ready after {waited:.0f} s: {missing}{ended}\n{self._last_words()}")
+                raise LabError(f"not ready after {waited:.0f} s: {dead or missing}\n{self._last_words()}")
             time.sleep(0.1)
 
     def _missing(self, api: Api) -> str:
         """What is not there yet; empty when all is."""
         try:
-            agents = {(one["agent_type"], one["host"]) for one in api.get("/v2.0/agents")["agents"] if one["alive"]}
+            agents = {(one["agent_type"], one["host"]) for one in api.get("/v2.0/agents")["agents"] if self._fresh(one)}
             services = api.get(f"/compute/v2.1/{api.project_id}/os-services")["services"]
         except Unanswered as error:
             return f"the API does not answer ({error})"
         agents |= {("Compute", one["host"]) for one in services if one["state"] == "up"}
         types = AGENT_TYPES | {"compute": "Compute"}
         wanted = {(types[role], host.name) for host in self.layout.agents for role in host.roles if role in types}
-        return ", ".join(f"{kind} on {host}" for kind, host in sorted(wanted - agents))
+        return ", ".join(f"{kind} on {host}" for kind, host in sorted(wanted - agents)) or self._dead_services()
+
+    def _fresh(self, agent: Mapping[str, Any]) -> bool:
+        """Whether an agent is alive, and was heard of since its host's services were started last."""
+        heard = datetime.fromisoformat(agent["heartbeat_timestamp"]).replace(tzinfo=UTC).timestamp()
+        return bool(agent["alive"]) and heard >= int(self._started.get(agent["host"], 0))
+
+    def _dead_services(self) -> str:
+        """What should run and does not."""
+        dead = {host: self.wanting(host) for host in self.layout.hosts}
+        return "; ".join(f"{host} has no {', '.join(what)}" for host, what in dead.items() if what)
 
     def _last_words(self) -> str:
         """The ends of the logs of all services."""
@@ -182,6 +187,7 @@ class Lab:
 
     @property
     def _first(self) -> str:
+        """The server that has founded the cloud."""
         return self.layout.servers[0].name
 
     # Its machines
@@ -272,6 +278,7 @@ class Lab:
             if off:
                 self._start_machines(off)
         with Booting(self.layout, {name: self.host(name) for name in hosts}) as booting:
+            self._started |= dict.fromkeys(hosts, time.time())
             booting.release()
 
     def heal(self, target: str = "") -> None:
@@ -406,10 +413,13 @@ def _remove(directory: Path) -> None:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Let nobody else build this lab, or take it down, meanwhile."""
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if directory.exists() and os.path.samestat(os.fstat(descriptor), directory.stat()):
+                yield
+                return  # else the one that had the lock has removed it
+        finally:
+            os.close(descriptor)

@@ -114,14 +114,12 @@ def start_hosts(wires: Machine, disks: Mapping[str, Path], ipv6: Sequence[str]) 
             wires.place(str(disk / part)).mkdir(parents=True, exist_ok=True)
         variables = {"DISK": str(disk), "IPV6_OFF": "0" if name in ipv6 else "1"}
         starts.append(_Start(name, _HOST, variables, wires))
-    machines: list[Machine] = []
     try:
-        machines.extend(start.finish() for start in starts)
-    except OSError:
-        for machine in machines:
-            machine.kill()
+        return [start.finish() for start in starts]
+    except BaseException:
+        for start in starts:
+            start.abandon()
         raise
-    return machines
 
 
 class _Start:
@@ -152,9 +150,19 @@ class _Start:
             line = output.readline()
             if line != "ready\n":
                 raise OSError(0, f"the machine {self._name} could not be made: {line}{output.read()}".strip())
-        children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children").read_text().split()
-        pid = int(children[0])
+        pid = self._children()[0]
         return Machine(self._name, pid, _born(pid))
+
+    def abandon(self) -> None:
+        """End what there is of it."""
+        for pid in self._children():
+            Machine(self._name, pid, _born(pid)).kill()
+        self._keeper.kill()
+        self._keeper.wait()
+
+    def _children(self) -> list[int]:
+        path = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
 
 
 def stopped(pid: int) -> bool:

@@ -45,7 +45,8 @@ def _initialise(data: Path, password: str) -> None:
     with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(password)
     shutil.chown(secret, "postgres", "postgres")
-    _run("initdb", "-D", str(data), "-A", "scram-sha-256", "-U", USER, f"--pwfile={secret}", "--no-sync")
+    words = ("-E", "UTF8", "--locale=C", "-A", "scram-sha-256", "-U", USER, f"--pwfile={secret}", "--no-sync")
+    _run("initdb", "-D", str(data), *words)
     secret.unlink()
     with (data / "pg_hba.conf").open("a") as file:
         file.write("host all all samenet scram-sha-256\n")

@@ -37,28 +37,30 @@ def load(name: str) -> Layout:
     Raises:
         LayoutError: there is no such layout, or it is wrong.
     """
-    path = _path(name)
+    return parse(text(name), name, _path(name).parent)
+
+
+def text(name: str) -> str:
+    """The text of a layout's file, or of a shipped one.
+
+    Raises:
+        LayoutError: there is no such layout.
+    """
     try:
-        text = path.read_text()
+        return _path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(shipped())
         raise LayoutError(f"{name}: cannot be read ({error}); give a file, or one of: {known}") from None
-    return parse(text, name, path.parent)
-
-
-def source(name: str) -> dict[str, str]:
-    """The texts that make up a layout that ``load`` has accepted: ``layout.toml``, and the files that it names."""
-    path = _path(name)
-    given = {file for host in load(name).hosts.values() for file in host.config_files}
-    return {"layout.toml": path.read_text()} | {file: (path.parent / file).read_text() for file in given}
 
 
 def _path(name: str) -> Path:
     return _SHIPPED / f"{name}.toml" if name in shipped() and not Path(name).exists() else Path(name)
 
 
-def parse(text: str, where: str, folder: Path) -> Layout:
-    """The layout that a text describes; ``where`` is how errors call it, ``folder`` where its files are.
+def parse(text: str, where: str, folder: Path | None) -> Layout:
+    """The layout that a text describes; ``where`` is how errors call it.
+
+    Its configuration files are seen from ``folder``; without one they are not read, and have no contents.
 
     Raises:
         LayoutError: it is wrong.
@@ -73,7 +75,7 @@ def parse(text: str, where: str, folder: Path) -> Layout:
 class _Reader:
     """Turns the file's tables into a layout."""
 
-    def __init__(self, where: str, folder: Path) -> None:
+    def __init__(self, where: str, folder: Path | None) -> None:
         self._where, self._folder = where, folder
 
     def layout(self, data: dict[str, Any]) -> Layout:
@@ -117,8 +119,8 @@ class _Reader:
         for role in roles:
             if role not in ROLES:
                 raise self._wrong(f"{key}.roles", role, f"among: {', '.join(ROLES)}")
-        count = entry.get("count", 0)
-        if not isinstance(count, int) or not 0 <= count <= 200:
+        count = entry.get("count", 1)
+        if not isinstance(count, int) or not 1 <= count <= 200:
             raise self._wrong(f"{key}.count", count, "a number from 1 to 200")
         own = self._config(f"{key}.config", entry.get("config", {}))
         merged = {section: common.get(section, {}) | own.get(section, {}) for section in {**common, **own}}
@@ -131,7 +133,7 @@ class _Reader:
             tuple(self._address(f"{key}.addresses", text) for text in self._texts(f"{key}.addresses", entry)),
             self._names(key, entry.get("names", {})),
         )
-        yield from (_numbered(host, number) for number in range(count)) if count else [host]
+        yield from (_numbered(host, number) for number in range(count)) if "count" in entry else [host]
 
     def _links(self, key: str, entry: Any, networks: Mapping[str, Network]) -> tuple[Link, ...]:
         if not isinstance(entry, dict) or not entry:
@@ -179,6 +181,11 @@ class _Reader:
             raise self._wrong(f"{key}.roles", ", ".join(sorted(host.roles)), "with 'openvswitch', like all agents")
         if host.roles & {"server", *AGENT_ROLES} and not layout.address(host):
             raise LayoutError(f"{self._where}: {key}.links: it needs an address on a network of kind 'management'")
+        files = [Path(name).name for name in host.config_files]
+        if len(files) != len(set(files)) or "netloom.conf" in files:
+            raise self._wrong(
+                f"{key}.config_files", ", ".join(host.config_files), "files of different names, not netloom.conf"
+            )
         bridges = [network.bridge for _, _, network in layout.links(host) if network.bridge]
         if len(bridges) != len(set(bridges)):
             raise LayoutError(f"{self._where}: {key}.links: two of its networks have the same bridge; name another one")
@@ -196,6 +203,8 @@ class _Reader:
         return {name: self._address(f"{key}.names.{name}", address) for name, address in entry.items()}
 
     def _file(self, key: str, name: str) -> str:
+        if self._folder is None:
+            return ""
         try:
             return (self._folder / name).read_text()
         except (OSError, UnicodeDecodeError) as error:

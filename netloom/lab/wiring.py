@@ -33,6 +33,8 @@ class Preparation:
     """What a host does when it starts, before its services."""
 
     name: str
+    openvswitch: bool = False
+    """Whether an Open vSwitch runs on it."""
     bridges: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Open vSwitch bridges, each with the device that is its port, and that one's MAC, which the bridge has too."""
     commands: str = ""
@@ -87,6 +89,7 @@ def preparation(layout: Layout, host: Host) -> Preparation:
     ends = devices(layout, host)
     return Preparation(
         name=host.name,
+        openvswitch=host.has_agent,
         bridges={end.bridge: (end.name, end.mac) for end in ends if end.bridge},
         commands=_lines([*_addressing(ends), *(f"address replace {each} dev lo" for each in host.addresses)]),
         plain=sorted({name for end in ends for name in (end.name, end.bridge) if name}),

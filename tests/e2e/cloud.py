@@ -6,26 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox import CLIENT_BIN, Sandbox, environment
+from tests.sandbox import CLIENT_BIN, Machine, Sandbox, environment
 
 CONFIG = "/etc/netloom"
 SILENT = {"delete", "set", "unset", "add", "remove", "start", "stop", "reboot"}
 """Words of commands that print nothing."""
 
 
-class Cloud:
-    """A cloud that ``netloom up`` started in a sandbox."""
+class Clients:
+    """A cloud's unmodified clients."""
 
-    def __init__(self, machine: Sandbox, *options: str) -> None:
-        """Bring it up."""
+    def __init__(self, machine: Machine) -> None:
+        """``machine`` is where they run."""
         self.machine = machine
-        self.started = machine.run("netloom", "up", *options, timeout=90).stdout
         self._client = Warm(machine)
 
-    def down(self) -> None:
-        """Take it down."""
+    def close(self) -> None:
+        """End them."""
         self._client.close()
-        self.machine.run("netloom", "down", timeout=60)
+
+    def machine_of(self, _server: str) -> Machine:
+        """Where an instance runs."""
+        return self.machine
 
     def environment(self, user: str = "admin") -> Mapping[str, str]:
         """What a client of this user needs."""
@@ -47,13 +49,27 @@ class Cloud:
 
     def inside(self, server: str, *argv: str, check: bool = True) -> str:
         """Run a command inside an instance."""
-        return self.machine.run("netloom", "exec", server, "--", *argv, check=check).stdout
+        return self.machine_of(server).run("netloom", "exec", server, "--", *argv, check=check).stdout
+
+
+class Cloud(Clients):
+    """A cloud that ``netloom up`` started in a sandbox."""
+
+    def __init__(self, machine: Sandbox, *options: str) -> None:
+        """Bring it up."""
+        self.started = machine.run("netloom", "up", *options, timeout=90).stdout
+        super().__init__(machine)
+
+    def down(self) -> None:
+        """Take it down."""
+        self.close()
+        self.machine.run("netloom", "down", timeout=60)
 
 
 class Warm:
     """The ``openstack`` client, ready to run."""
 
-    def __init__(self, machine: Sandbox) -> None:
+    def __init__(self, machine: Machine) -> None:
         """Start it."""
         argv = [str(CLIENT_BIN / "python"), str(Path(__file__).with_name("warm.py"))]
         self._process = subprocess.Popen(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from netloom.host.container import Process, entering
-from tests.e2e.cloud import Cloud
-from tests.sandbox import eventually
+from tests.e2e.cloud import Clients
+from tests.sandbox import Machine, eventually
 
 DELETIONS = ("server", "floating ip", "router", "port", "network", "security group", "keypair", "subnet pool")
 """Kinds of what is made, in the order in which it can be deleted."""
@@ -19,14 +19,19 @@ DELETIONS = ("server", "floating ip", "router", "port", "network", "security gro
 class Guest:
     """A running instance, with a shell to it that costs no Python."""
 
-    def __init__(self, cloud: Cloud, id: str, name: str) -> None:
+    def __init__(self, cloud: Clients, id: str, name: str) -> None:
         self.id, self.name = id, name
         self._cloud = cloud
 
     @property
+    def machine(self) -> Machine:
+        """Where it runs."""
+        return self._cloud.machine_of(self.id)
+
+    @property
     def process(self) -> int:
-        """Its first process, as the sandbox numbers it."""
-        root = Path(f"/proc/{self._cloud.machine.pid}/root")
+        """Its first process, as its machine numbers it."""
+        root = Path(f"/proc/{self.machine.pid}/root")
         record = json.loads((root / f"var/lib/netloom/host/instances/{self.id}/record").read_text())
         return int(record["process"]["pid"])
 
@@ -35,7 +40,7 @@ class Guest:
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Run a command inside to its end; its output."""
-        return self._cloud.machine.run(*self._enter(argv), check=check).stdout
+        return self.machine.run(*self._enter(argv), check=check).stdout
 
     def sh(self, script: str, check: bool = True) -> str:
         """Run a shell script inside to its end; its output."""
@@ -47,15 +52,15 @@ class Guest:
 
     def succeeds(self, *argv: str) -> bool:
         """Whether a command inside ends with 0."""
-        return self._cloud.machine.run(*self._enter(argv), check=False).returncode == 0
+        return self.machine.run(*self._enter(argv), check=False).returncode == 0
 
     def popen(self, *argv: str) -> "subprocess.Popen[str]":
         """Start a command inside."""
-        return self._cloud.machine.popen(*self._enter(argv))
+        return self.machine.popen(*self._enter(argv))
 
     def on_its_cards(self, *argv: str) -> str:
         """Run a program of the host on the instance's network cards, to do what no decent guest would; its output."""
-        return self._cloud.machine.run("nsenter", f"--net=/proc/{self.process}/ns/net", *argv).stdout
+        return self.machine.run("nsenter", f"--net=/proc/{self.process}/ns/net", *argv).stdout
 
     def pings(self, address: str, *options: str) -> bool:
         """Whether one of two echo requests is answered within a second."""
@@ -86,7 +91,7 @@ class Captured:
 class World:
     """Makes things under names of its own, and deletes them."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Clients) -> None:
         self.cloud, self.machine, self.openstack = cloud, cloud.machine, cloud.openstack
         self._run = secrets.token_hex(2)
         self._made: list[tuple[str, str]] = []
@@ -152,9 +157,9 @@ class World:
         found = self.openstack(f"port list --server {guest.id}")
         return self.openstack(f"port show {found[number]['ID']}")
 
-    def namespace(self, namespace: str, *argv: str, check: bool = True) -> str:
-        """Run a command in a network namespace of the host; its output."""
-        return self.machine.run("ip", "netns", "exec", namespace, *argv, check=check).stdout
+    def namespace(self, namespace: str, *argv: str, check: bool = True, machine: Machine | None = None) -> str:
+        """Run a command in a network namespace of a host; its output."""
+        return (machine or self.machine).run("ip", "netns", "exec", namespace, *argv, check=check).stdout
 
     def pings(self, address: str, *options: str) -> bool:
         """Whether the machine itself gets an answer within a second."""
@@ -166,8 +171,8 @@ class World:
         return prefix + str(port["ID"])[:11]
 
     @contextlib.contextmanager
-    def capture(self, device: str, matching: str, count: int) -> Iterator["Captured"]:
-        """Watch a device of the host during a block, for at most so many packets; the text is there afterwards."""
+    def capture(self, device: str, matching: str, count: int, machine: Machine | None = None) -> Iterator["Captured"]:
+        """Watch a device of a host during a block, for at most so many packets; the text is there afterwards."""
         argv = [
             "tcpdump",
             "--immediate-mode",
@@ -181,7 +186,7 @@ class World:
             device,
             *matching.split(),
         ]
-        process = self.machine.popen(*argv)
+        process = (machine or self.machine).popen(*argv)
         assert process.stdout
         captured = Captured()
         try:

@@ -1,0 +1,1 @@
+"""Labs for tests: clouds of many hosts, with their clients and their instances."""
