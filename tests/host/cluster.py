@@ -45,7 +45,12 @@ class Node:
         layout.run_dir.mkdir()
         with inside(self.namespace):
             self.host = Host(layout)
-        cluster.undo.callback(self.host.close)
+        cluster.undo.callback(self._leave)
+
+    def _leave(self) -> None:
+        with inside(self.namespace):
+            self.host.apply(HostState())
+        self.host.close()
 
     def plan(self, hosts: Hosts) -> HostState:
         """What it must look like."""
