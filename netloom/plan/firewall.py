@@ -46,6 +46,9 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         segment, output = segments[service.network_id], f"output:{service.device}"
         segment.own[service.mac] = Receiver(output, service.origin, filtered=False, shared=service.shared)
         yield _trusted(bridge, service.device, segment.vlan, service.origin)
+    for neighbour in intent.neighbours.values():
+        if neighbour.network_id in segments:
+            segments[neighbour.network_id].away[neighbour.mac.lower()] = neighbour.name
     for guest in guests:
         yield _untagged_only(bridge, guest)
         if not guest.port.port_security:

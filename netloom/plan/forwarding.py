@@ -41,6 +41,8 @@ class Segment:
     """By MACs of allowed address pairs; several guests may share one, also with other hosts."""
     unchecked: list[str] = field(default_factory=list)
     """Actions that reach guests who may have MACs that nobody knows."""
+    away: dict[str, str] = field(default_factory=dict)
+    """Origins by MACs that intent places on other hosts: none of those guests has them."""
 
     def arriving(self, priority: int, match: str, enter: str, origin: str) -> Flow:
         """From the network: to receivers, who get it without its tag."""
@@ -71,6 +73,9 @@ def flows(segment: Segment, settings: PlanSettings) -> Iterator[Flow]:
         match = f"{ip},dl_dst={p.GROUP}"
         yield segment.arriving(p.IP_TO_ALL, match, everybody, origin)
         yield segment.leaving(p.IP_TO_ALL, match, p.actions(everybody, leave), origin)
+    for mac, neighbour in segment.away.items() if segment.unchecked else ():
+        if mac not in segment.own and mac not in segment.extra:
+            yield segment.leaving(p.DIRECT, f"dl_dst={mac}", leave, neighbour)
     unchecked, unknown = p.actions(*segment.unchecked), f"dl_dst={p.INDIVIDUAL}"
     yield segment.arriving(p.STRAY, unknown, unchecked, origin)
     yield segment.leaving(p.STRAY, unknown, p.actions(unchecked, leave), origin)

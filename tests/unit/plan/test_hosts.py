@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 
 from netloom.plan.packet import Packet
+from netloom.plan.pipeline import FROM_TUNNEL
 from tests.unit.plan.hosts_world import HA_NETWORK, Hosts, router
 from tests.unit.plan.switching_world import (
     BROADCAST,
@@ -197,8 +198,9 @@ def test_packets_arrive_at_exactly_their_receivers(seed):
     dice = random.Random(seed)
     hosts = Hosts({f"host{n}": dice.random() < 0.5 for n in range(1, 5)})
     kinds = ["vxlan", "gre", "geneve", "vlan", "flat"]
-    networks = [network(n, kind, 50 if kind in ("vxlan", "gre") else None) for n, kind in enumerate(kinds, 1)]
-    hosts.put(*networks)
+    numbered = [network(n, kind, 50 if kind in ("vxlan", "gre") else None) for n, kind in enumerate(kinds, 1)]
+    networks = {net.id: net for net in numbered}
+    hosts.put(*numbered)
     guests = {}
     for number in range(1, 16):
         secure = dice.random() < 0.7
@@ -206,7 +208,7 @@ def test_packets_arrive_at_exactly_their_receivers(seed):
             number,
             [OPEN.id] if secure else [],
             host=f"host{dice.randint(1, 4)}",
-            network_id=dice.choice(networks).id,
+            network_id=dice.choice(numbered).id,
             port_security=secure,
         )
         hosts.put(guest)
@@ -217,6 +219,9 @@ def test_packets_arrive_at_exactly_their_receivers(seed):
         came = hosts.send(me.host, tap(a), between(a, b, TCP, 80, six=dice.random() < 0.5, sport=1000 * a + b))
         same = me.network_id == other.network_id
         assert [(h, d) for h, d, _ in came if d == tap(b)] == [(other.host, tap(b))] * same
-        # A guest without port security may have any MAC, so it sees what its own host does not place.
+        # A guest without port security may have any MAC, so it sees what intent does not place.
         nosy = {tap(n) for n, g in guests.items() if g.network_id == me.network_id and not g.port_security}
         assert {device for _, device, _ in came} <= nosy | {tap(b)}
+        population = hosts.worlds[me.host].settings.l2_population
+        if same and population and networks[me.network_id].network_type in FROM_TUNNEL:
+            assert len(came) == 1

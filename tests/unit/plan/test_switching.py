@@ -255,8 +255,20 @@ def random_cloud(seed: int) -> dict[str, Fragment]:
         )
     cloud.members(REMOTE, *(f"10.0.0.{n}" for n in range(dice.randint(0, 5))))
     cloud.put(TunnelPeer("host2", "192.0.2.2", ("vxlan",)))
-    cloud.put(*(Neighbour(id_of(0xB1, n), network(n).id, f"fa:16:3e:99:00:0{n}", (), ("host2",)) for n in range(1, 4)))
+    cloud.put(
+        *(
+            Neighbour(
+                id_of(0xB1, n), network(n).id, f"fa:16:3e:99:00:0{n}", (f"10.0.9.{n}", f"2001:db8:9::{n}"), ("host2",)
+            )
+            for n in range(1, 4)
+        )
+    )
     return cloud.fragments
+
+
+def populated(seed: int) -> World:
+    """Every other one with l2population."""
+    return World(random_cloud(seed), settings=replace(SETTINGS, l2_population=bool(seed % 2)))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -270,7 +282,7 @@ def test_the_order_of_intent_does_not_matter(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_flow_refers_to_a_port_that_is_not_there(seed):
-    state = World(random_cloud(seed)).plan()
+    state = populated(seed).plan()
     ports = {port.name: port.bridge for port in state.of(SwitchPort).values()}
     for flow in state.of(Flow).values():
         named = re.findall(r"(?:in_port=|output:)([\w.-]+)", f"{flow.match} {flow.actions}")
@@ -279,7 +291,7 @@ def test_no_flow_refers_to_a_port_that_is_not_there(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_resubmit_has_a_table_that_ends(seed):
-    state = World(random_cloud(seed)).plan()
+    state = populated(seed).plan()
     tables = {(flow.bridge, flow.table) for flow in state.of(Flow).values() if not flow.match or "dl_dst" in flow.match}
     for flow in state.of(Flow).values():
         for table in re.findall(r"(?:resubmit\(,|ct\(table=)(\d+)", flow.actions):
