@@ -53,6 +53,16 @@ class Target(NamedTuple):
     hosts: list[str]
 
 
+class Work(NamedTuple):
+    """What is to be done with DHCP ports, for many networks at once."""
+
+    create: list[View]
+    """Bodies."""
+    move: dict[str, View]
+    """Attributes of another host, by id of the port."""
+    delete: list[str]
+
+
 def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
     """Have these networks served by as many live agents as the settings say, or by none without DHCP subnets."""
     networks = reading.by_ids(tx, context, NETWORK, sorted(network_ids), lock="change", fields=frozenset())
@@ -69,13 +79,15 @@ def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
         held[port["network_id"]][port["binding:host_id"]] = port
     ready = {key: {host for host, port in mine.items() if port["status"] == "ACTIVE"} for key, mine in held.items()}
     served = _bind(tx, context, [network for network in networks if subnets[network["id"]]], ids, ready)
-    bodies = []
+    work = Work([], {}, [])
     for network in networks:
         network_id = network["id"]
         target = Target(network, [subnet["id"] for subnet in subnets[network_id]], sorted(served[network_id]))
-        bodies += _serve(tx, context, target, held[network_id])
-    if bodies:
-        ports.create_internal(tx, context, bodies)
+        _serve(tx, context, target, held[network_id], work)
+    _move(tx, context, work.move)
+    ports.delete_internal(tx, context, work.delete)
+    if work.create:
+        ports.create_internal(tx, context, work.create)
 
 
 def refresh_all(tx: Tx, context: Context) -> None:
@@ -224,21 +236,33 @@ def _ready(tx: Tx, network_ids: Collection[str]) -> dict[str, set[str]]:
     return found
 
 
-def _serve(tx: Tx, context: Context, target: Target, held: Mapping[str, View]) -> list[View]:
-    """Bring the DHCP ports of a network in step with its hosts and subnets; returns the ports to be made.
+def _serve(tx: Tx, context: Context, target: Target, held: Mapping[str, View], work: Work) -> None:
+    """See to the DHCP ports of a network, which must be in step with its hosts and subnets.
 
     The port of a host that no longer serves the network goes to one that now does: its addresses stay.
     """
     spare = [held[host] for host in sorted(held.keys() - set(target.hosts))]
-    bodies = []
     for host in target.hosts:
         port = held.get(host) or (spare.pop() if spare else None)
         if port is None:
-            bodies.append(_body(target, host))
-        elif changes := _changes(target, host, port):
+            work.create.append(_body(target, host))
+        elif "fixed_ips" in (changes := _changes(target, host, port)):
             ports.update_internal(tx, context, port, changes)
-    ports.delete_internal(tx, context, [port["id"] for port in spare])
-    return bodies
+        elif changes:
+            work.move[port["id"]] = changes | {"network_id": target.network["id"]}
+    work.delete.extend(port["id"] for port in spare)
+
+
+def _move(tx: Tx, context: Context, moves: Mapping[str, View]) -> None:
+    """Have other hosts take over DHCP ports."""
+    devices = [{"port": key, "device": move["device_id"]} for key, move in moves.items() if "device_id" in move]
+    if devices:
+        one = PORTS.update().where(PORTS.c.id == sa.bindparam("port"))
+        tx.execute(one.values(device_id=sa.bindparam("device")), devices)
+    hosts = {key: move["binding:host_id"] for key, move in moves.items() if "binding:host_id" in move}
+    binding.bind_hosts(tx, context, hosts)
+    for move in moves.values():
+        tx.changed("dhcp", move["network_id"])
 
 
 def _changes(target: Target, host: str, port: View) -> View:
