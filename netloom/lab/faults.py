@@ -16,16 +16,19 @@ from netloom.host.vswitch import Process, daemon_pid
 from netloom.lab.machine import END_SECONDS, Machine, stopped
 from netloom.lab.wiring import CLOSED, OPEN
 
-OWN = ("agent", "server")
-"""Processes of ours, known by their pid files."""
+PIDFILES: Mapping[str, str] = {
+    "agent": "/run/netloom/agent.pid",
+    "server": "/run/netloom/server.pid",
+    "vswitchd": "/run/openvswitch/ovs-vswitchd.pid",
+    "ovsdb": "/run/openvswitch/ovsdb-server.pid",
+}
+"""Processes that can be killed, of which a host has one, and the file that it holds locked."""
 DAEMONS: Mapping[str, str] = {
     "keepalived": "keepalived",
     "conntrackd": "conntrackd",
     "dnsmasq": "dnsmasq",
     "haproxy": "haproxy",
     "radvd": "radvd",
-    "vswitchd": "ovs-vswitchd",
-    "ovsdb": "ovsdb-server",
     "postgresql": "postgres",
 }
 """Further processes that can be killed, and the names of their programs."""
@@ -101,8 +104,8 @@ def find(machine: Machine, what: str, of: str = "") -> list[int]:
     Raises:
         LookupError: no namespace belongs to the object ``of``.
     """
-    if what in OWN:
-        pid = daemon_pid(machine.place(f"/run/netloom/{what}.pid"))
+    if what in PIDFILES:
+        pid = daemon_pid(machine.place(PIDFILES[what]))
         return [pid] if pid else []
     found = [one for one in processes(machine) if one.program == DAEMONS[what]]
     if of:
@@ -114,7 +117,7 @@ def find(machine: Machine, what: str, of: str = "") -> list[int]:
 def kill(machine: Machine, what: str, of: str = "") -> list[int]:
     """Kill processes by SIGKILL and wait for their end; returns their numbers, none when none ran.
 
-    ``what`` is one of ``OWN`` or ``DAEMONS``; ``of`` chooses those of one router or network, by its id.
+    ``what`` is one of ``PIDFILES`` or ``DAEMONS``; ``of`` chooses those of one router or network, by its id.
 
     Raises:
         LookupError: no namespace belongs to the object ``of``.

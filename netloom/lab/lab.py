@@ -33,7 +33,7 @@ AGENT_TYPES = {
     "metadata": "Metadata agent",
 }
 
-PROCESSES = (*faults.OWN, *faults.DAEMONS)
+PROCESSES = (*faults.PIDFILES, *faults.DAEMONS)
 """What can be killed."""
 
 Progress = Callable[[str], AbstractContextManager[None]]

@@ -14,6 +14,8 @@ from tests.sandbox import Machine, eventually
 
 DELETIONS = ("server", "floating ip", "router", "port", "network", "security group", "keypair", "subnet pool")
 """Kinds of what is made, in the order in which it can be deleted."""
+INTERFACES = {"network:router_interface", "network:ha_router_replicated_interface"}
+"""Owners of the ports that join routers and networks."""
 
 
 class Guest:
@@ -216,9 +218,10 @@ class World:
 
     def _empty_router(self, router: str) -> None:
         self.openstack(f"router set --no-route {router}", check=False)
-        ports = self.openstack(f"port list --router {router} --device-owner network:router_interface", check=False)
+        ports = self.openstack(f"port list --router {router} --long", check=False)
         for port in ports if isinstance(ports, list) else []:
-            self.openstack(f"router remove port {router} {port['ID']}")
+            if port["Device Owner"] in INTERFACES:
+                self.openstack(f"router remove port {router} {port['ID']}")
 
 
 def _gone(line: str) -> bool:

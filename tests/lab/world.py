@@ -1,6 +1,9 @@
 """What a module of tests makes in a lab."""
 
+import sys
+
 from tests.e2e.world import Guest, World
+from tests.faults.plant import PROBE, Probe
 from tests.lab.cloud import LabCloud
 from tests.sandbox import Machine
 
@@ -37,3 +40,10 @@ class LabWorld(World):
         """Whether the Internet gets an answer within a second."""
         argv = ("ping", "-c2", "-i0.2", "-W1", *options, address)
         return self.labs.outside.run(*argv, check=False).returncode == 0
+
+    def probe(self, where: Machine | Guest, *words: str) -> Probe:
+        """Start the probe (``echo ADDRESS PORT``, ``send ADDRESS PORT``) on a host or in an instance."""
+        python = [sys.executable, PROBE, *words]
+        if isinstance(where, Guest):
+            return Probe(where.machine.enter(["nsenter", f"--target={where.process}", "--net", *python]))
+        return Probe(where.enter(python))
