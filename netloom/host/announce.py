@@ -10,7 +10,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 
+from netloom.host.addressing import bearer
 from netloom.host.namespaces import inside
 from netloom.host.veths import links
 from netloom.state import Address
@@ -50,6 +52,15 @@ class Announcer:
             due += _SPACING
             for namespace, addresses in by_namespace.items():
                 _send(namespace, addresses)
+
+
+def announce_here(address: str) -> None:
+    """Announce, once, an address that a device of the calling thread's namespace bears; nothing when none does."""
+    device = bearer(address)
+    macs = {link.name: bytes.fromhex(link.mac.replace(":", "")) for link in links()}
+    if device and (mac := macs.get(device)):
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender, suppress(OSError):
+            sender.sendto(frame(address, mac), (device, 0))
 
 
 def _send(namespace: str, addresses: list[Address]) -> None:

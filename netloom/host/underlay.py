@@ -4,6 +4,7 @@ Open vSwitch's userspace datapath drops what goes into a tunnel while it does no
 whoever sent it waits a second until the next try. It overhears what the kernel asks and is answered by the bridge
 that bears the tunnels' address; so the kernel is made to ask (rtnetlink(7), neighbours): about new tunnels at once,
 and about all of them before Open vSwitch forgets (15 minutes without traffic), or after it has been started anew.
+Then the others are told where our own end is: they may have asked in vain while we were away.
 """
 
 import ipaddress
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from netloom.host.announce import announce_here
 from netloom.host.netlink import CREATE, REPLACE, Request, Socket, attribute, attributes
 from netloom.state import HostState, SwitchPort
 
@@ -45,8 +47,8 @@ class Underlay:
 
         Nobody waits for the answers, and a peer that cannot be reached is no failure.
         """
-        peers = frozenset(_peers(desired))
-        everything = switch != self._switch or time.monotonic() >= self._due
+        peers, new = _ends(desired, "remote_ip"), switch != self._switch
+        everything = new or time.monotonic() >= self._due
         wanted = peers if everything else peers - self._asked
         if everything:
             self._due = time.monotonic() + REFRESH_SECONDS
@@ -54,11 +56,14 @@ class Underlay:
         if wanted:
             with Socket() as netlink:
                 netlink.send(list(_questions(netlink, sorted(wanted))))
+        for own in _ends(desired, "local_ip") if new else ():
+            announce_here(own)
 
 
-def _peers(desired: HostState) -> Iterator[str]:
-    for port in desired.of(SwitchPort).values():
-        yield from (address for option, address in port.options if option == "remote_ip")
+def _ends(desired: HostState, option: str) -> frozenset[str]:
+    """The addresses of tunnels' ends."""
+    options = (pair for port in desired.of(SwitchPort).values() for pair in port.options)
+    return frozenset(address for name, address in options if name == option)
 
 
 def _questions(netlink: Socket, peers: Iterable[str]) -> Iterator[Request]:

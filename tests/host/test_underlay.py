@@ -57,6 +57,16 @@ def test_the_switch_knows_the_peers_of_new_tunnels_and_after_it_died(cluster: Cl
     eventually(lambda: knows(one, "host2"), "the peer, again")
 
 
+def test_who_comes_late_is_known_to_those_who_asked_before(cluster: Cluster) -> None:
+    hosts, (one, two) = told(), cluster.nodes.values()
+    two.switch.ip("link", "set", "br-phy", "down")
+    one.apply(hosts)
+    two.switch.ip("link", "set", "br-phy", "up")
+    assert not knows(one, "host2")
+    two.apply(hosts)
+    eventually(lambda: knows(one, "host2"), "the one that came late")
+
+
 @pytest.mark.parametrize("kernel_knows", [True, False])
 def test_what_the_kernel_knows_is_asked_for_again(cluster: Cluster, kernel_knows: bool) -> None:
     one = cluster.nodes["host1"]
