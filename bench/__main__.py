@@ -13,22 +13,24 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from bench import api, dataplane, floor, ratios, statements
+from bench import api, dataplane, fleet, floor, ratios, statements
 from bench.results import Result, document, machine, show
 from netloom.cli.terminal import step
 from tests.databases import postgresql_server
 
-GROUPS = ("floor", "sqlite", "postgresql", "statements", "dataplane")
+USUAL = ("floor", "sqlite", "postgresql", "statements", "dataplane")
+GROUPS = (*USUAL, "fleet")
 EPILOG = """\
 groups:
   floor       an empty request and a durable commit: what nobody can go below on this machine
   sqlite      the API on SQLite: latencies of one client, rates of 8, start, memory
   postgresql  the same on PostgreSQL (a private server with fsync on)
   statements  SQL statements per request
+  fleet       1,000 simulated agents of 50 ports each, two servers, PostgreSQL; only when asked for (some minutes)
   dataplane   a whole cloud in a private machine (root): port to ACTIVE, server to ping, agent restart, netloom up
 
 examples:
-  python -m bench                            everything (some minutes)
+  python -m bench                            everything but the fleet (some minutes)
   python -m bench sqlite --quick             a first impression (half a minute)
   python -m bench --json result.json         also write the numbers to a file
   python -m bench --directory /srv/disk      put databases on the disk that matters
@@ -55,6 +57,8 @@ def main() -> int:
                     place = directory / group
                     place.mkdir()
                     results += api.measure(group, place, url.render_as_string(), arguments.quick)
+            if "fleet" in arguments.groups:
+                results += fleet.measure(directory, _fresh(databases["postgresql"], "fleet"), arguments.quick)
         if "statements" in arguments.groups:
             results += statements.measure(directory)
         if "dataplane" in arguments.groups:
@@ -75,7 +79,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(GROUPS)}; default: all"
+        "groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(GROUPS)}; default: all but fleet"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE, too")
@@ -84,7 +88,7 @@ def _arguments() -> argparse.Namespace:
     unknown = set(arguments.groups) - set(GROUPS)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
-    arguments.groups = arguments.groups or list(GROUPS)
+    arguments.groups = arguments.groups or list(USUAL)
     if "dataplane" in arguments.groups and os.geteuid() != 0:
         parser.error("the data plane needs root; without it: python -m bench floor sqlite postgresql statements")
     return arguments
@@ -94,13 +98,21 @@ def _arguments() -> argparse.Namespace:
 def _databases(arguments: argparse.Namespace, directory: Path) -> Iterator[dict[str, sa.URL]]:
     """URLs of the databases that are needed; PostgreSQL is started for the block."""
     sqlite = {"sqlite": sa.URL.create("sqlite", database=str(directory / "netloom.db"))}
-    if not {"floor", "postgresql"} & set(arguments.groups):
+    if not {"floor", "postgresql", "fleet"} & set(arguments.groups):
         yield sqlite
         return
     with contextlib.ExitStack() as stack:
         with step("PostgreSQL, with fsync"):
             url = stack.enter_context(postgresql_server(directory=arguments.directory, fsync=True))
         yield sqlite | {"postgresql": url}
+
+
+def _fresh(server: sa.URL, name: str) -> sa.URL:
+    """A database of its own on a server."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    return server.set(database=name)
 
 
 def _floors(directory: Path, postgresql: sa.URL | None) -> list[Result]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
 from netloom.api.policy import Policy
 from netloom.feed.inbox import Beat, Listeners
-from netloom.feed.protocol import Role, Status
+from netloom.feed.protocol import Report, Role
 from netloom.feed.server import Feed
 from netloom.model.errors import ServiceUnavailable
 from netloom.rules import agents, rescheduling, router_ha, status
@@ -84,16 +84,20 @@ def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Lis
             if standalone is not None:
                 standalone.present(tx, host, [role for role in beat.roles if role.topic == COMPUTE])
 
-    def report(tx: Tx, host: str, statuses: Sequence[Status], gone: Collection[str]) -> None:
-        told = {entry.fragment: (entry.state, entry.version, entry.reason) for entry in statuses}
-        status.report(tx, host, told, gone)
+    def report(tx: Tx, reports: Mapping[str, Report]) -> None:
+        status.reports(tx, {host: (_told(each), each.gone) for host, each in reports.items()})
         if standalone is not None:
-            standalone.report(tx, host, statuses, gone)
+            for host, each in reports.items():
+                standalone.report(tx, host, each.statuses, each.gone)
 
     def router_states(tx: Tx, host: str, states: Mapping[str, str]) -> None:
         router_ha.report_states(tx, context, host, states)
 
     return Listeners(present, report, router_states)
+
+
+def _told(report: Report) -> dict[str, status.Told]:
+    return {each.fragment: (each.state, each.version, each.reason) for each in report.statuses}
 
 
 def _of_network(beat: Beat) -> list[Role]:

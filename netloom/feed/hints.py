@@ -13,7 +13,7 @@ import psycopg
 import sqlalchemy as sa
 import structlog
 
-from netloom.store.database import Store
+from netloom.store.database import POSTGRESQL, Store
 
 LOG = structlog.get_logger()
 CHANNEL = "netloom_changes"
@@ -51,7 +51,7 @@ class Hints:
 
     async def _follow(self) -> None:
         _, options = self._store.engine.dialect.create_connect_args(self._store.engine.url)
-        async with await psycopg.AsyncConnection.connect(**options, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(**options, **POSTGRESQL, autocommit=True) as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self._heard()  # what happened before we listened
             async for notification in connection.notifies():

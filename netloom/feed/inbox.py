@@ -27,8 +27,10 @@ RETRY = 1.0
 """Seconds until the next attempt when the database does not answer."""
 TRANSIENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, ServiceUnavailable)
 """Errors of the database, not of what is to be written."""
-HOSTS = 25
-"""Hosts in one transaction at most, so that it holds nobody up."""
+HOSTS = 50
+"""Hosts with news in one transaction at most, so that it holds nobody up."""
+LIVING = 1000
+"""The same of those that only live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Listeners:
 
     present: Callable[[Tx, Mapping[str, Beat]], None]
     """Hosts live."""
-    report: Callable[[Tx, str, Sequence[Status], Collection[str]], None]
-    """A host tells what it has applied, and which fragments are gone."""
+    report: Callable[[Tx, Mapping[str, Report]], None]
+    """Hosts tell what they have applied, and which fragments are gone."""
     router_states: Callable[[Tx, str, Mapping[str, str]], None]
     """A host tells what it is for highly available routers (``active``, ``standby`` or ``fault`` by id)."""
 
@@ -121,14 +123,18 @@ class Inbox:
 
     def _write(self, batch: Batch) -> None:
         """Write what is new, and take it out of the batch; what remains was not written."""
-        self._each(batch.beats, self._listeners.present)
+        living = sorted(host for host, beat in batch.beats.items() if not beat.news)
+        self._each(living, LIVING, batch.beats, self._listeners.present)
+        self._each(sorted(batch.beats), HOSTS, batch.beats, self._listeners.present)
         self._keep_news(batch.reports)
-        self._each(batch.reports, self._report)
-        self._each(batch.states, self._router_states)
+        self._each(sorted(batch.reports), HOSTS, batch.reports, self._listeners.report)
+        self._each(sorted(batch.states), HOSTS, batch.states, self._router_states)
 
-    def _each(self, news: dict[str, Any], listener: Callable[[Tx, Mapping[str, Any]], None]) -> None:
+    def _each(
+        self, names: Sequence[str], size: int, news: dict[str, Any], listener: Callable[[Tx, Mapping[str, Any]], None]
+    ) -> None:
         """Tell a listener the news of some hosts at a time."""
-        for hosts in _chunks(sorted(news)):
+        for hosts in _chunks(names, size):
             try:
                 self._tell(listener, {host: news[host] for host in hosts})
             except TRANSIENT:
@@ -153,10 +159,6 @@ class Inbox:
         with self._store.write() as tx:
             listener(tx, news)
 
-    def _report(self, tx: Tx, reports: Mapping[str, Report]) -> None:
-        for host, report in reports.items():
-            self._listeners.report(tx, host, report.statuses, set(report.gone))
-
     def _router_states(self, tx: Tx, states: Mapping[str, Mapping[str, str]]) -> None:
         for host, those in states.items():
             self._listeners.router_states(tx, host, those)
@@ -164,7 +166,7 @@ class Inbox:
     def _keep_news(self, reports: dict[str, Report]) -> None:
         """Leave of complete reports what is not known yet, and none of those that tell nothing new."""
         complete = [host for host, report in reports.items() if report.complete]
-        for hosts in _chunks(sorted(complete)):
+        for hosts in _chunks(sorted(complete), HOSTS):
             with self._store.read() as tx:
                 known = _known(tx, hosts)
             for host in hosts:
@@ -197,5 +199,5 @@ def _known(tx: Tx, hosts: Collection[str]) -> dict[str, dict[str, Status]]:
     return known
 
 
-def _chunks(hosts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (hosts[i : i + HOSTS] for i in range(0, len(hosts), HOSTS))
+def _chunks(hosts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (hosts[i : i + size] for i in range(0, len(hosts), size))

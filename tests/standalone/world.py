@@ -10,7 +10,7 @@ import urllib3
 from netloom.cli.compose import listeners
 from netloom.feed.inbox import Beat
 from netloom.feed.interest import interest
-from netloom.feed.protocol import Role, Status
+from netloom.feed.protocol import Report, Role, Status
 from netloom.feed.render import encode, render, version
 from netloom.feed.topology import Topology
 from netloom.settings.server import ServerSettings
@@ -74,7 +74,7 @@ class Host:
         gone = [] if only else sorted(self.held - now)
         self.held = self.held | now if only else now
         with self.world.store.write() as tx:
-            self.world.listeners.report(tx, self.name, statuses, gone)
+            self.world.listeners.report(tx, {self.name: Report(statuses, gone)})
 
 
 class World:

@@ -24,7 +24,6 @@ from netloom.store.tables.network import (
     SUBNETS,
 )
 
-
 NETWORK_TYPE = "vxlan"
 
 

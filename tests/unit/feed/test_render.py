@@ -306,9 +306,8 @@ def test_address_that_several_ports_may_have_is_nobodys(store):
 def test_what_is_nowhere_or_on_no_overlay_is_no_neighbour(store):
     with store.write() as tx:
         net, vlan = cloud.network(tx), cloud.network(tx, provider_network_type="vlan")
-        ports = [
-            cloud.port(tx, net), cloud.port(tx, net, "h1", binding_vif_type="binding_failed"), cloud.port(tx, vlan, "h1")
-        ]  # fmt: skip
+        failed = cloud.port(tx, net, "h1", binding_vif_type="binding_failed")
+        ports = [cloud.port(tx, net), failed, cloud.port(tx, vlan, "h1")]
     assert [one(store, f"neighbour/{port}") for port in ports] == [None] * 3
 
 
