@@ -5,7 +5,6 @@ import pwd
 import select
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -62,12 +61,7 @@ class Agent:
             settings.report_interval,
             self.wake,
         )
-        self._teller = Teller(self._tell_states)
-
-    def _tell_states(self, states: Mapping[str, str]) -> None:
-        tell = getattr(self._stream, "router_states", None)  # until the feed knows the word
-        if tell:
-            tell(states)
+        self._teller = Teller(self._stream.router_states)
 
     def wake(self) -> None:
         """Have the loop look again; callable from any thread and from a signal handler."""
