@@ -287,6 +287,8 @@ def test_a_router_advertises_its_prefix(lab: Lab, mode: str) -> None:
     )
     namespace, client = lab.namespace(f"qrouter-{router.id}"), lab.namespace(f"nl-{lab.id}-vm")
     lab.link(namespace, "qr-66666666-66", client, "eth0", mac=CLIENT_MAC)
+    for words in (("down",), ("address", SERVER_MAC, "up")):  # its link-local address is made of its MAC
+        lab.ip("-n", namespace, "link", "set", "qr-66666666-66", *words)
     lab.address(namespace, "qr-66666666-66", "2001:db8::1/64")
     lab.run(namespace, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
     intent = Intent({fragment.name: fragment for fragment in (router, network)})
