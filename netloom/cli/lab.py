@@ -4,9 +4,8 @@ import argparse
 import os
 
 from netloom.cli.terminal import Trouble, require_root, step, table
-from netloom.lab.lab import Lab, LabError
-from netloom.lab.reading import LayoutError
-from netloom.lab.start import BootError
+from netloom.lab.errors import LabError
+from netloom.lab.lab import Lab
 
 READY = """
 The lab is up: {hosts}.
@@ -24,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     verbs = {"up": run_up, "list": run_list, "exec": run_exec, "kill": run_kill, "heal": run_heal, "down": run_down}
     try:
         return verbs.get(arguments.verb, run_fault)(arguments)
-    except (LabError, LayoutError, BootError, OSError) as error:
+    except (LabError, OSError) as error:
         raise Trouble(str(error)) from None
 
 

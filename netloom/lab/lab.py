@@ -1,47 +1,29 @@
 """A lab: a cloud of many hosts on one machine."""
 
 import contextlib
-import fcntl
-import json
-import os
 import secrets
-import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from netloom.lab import configuration, faults, files, reading, wiring
-from netloom.lab.api import Api, Unanswered
+from netloom.lab import configuration, faults, files, reading, record, wiring
+from netloom.lab.errors import LabError
 from netloom.lab.layout import Host, Layout
 from netloom.lab.machine import Machine, environment, start_hosts, start_wires
+from netloom.lab.readiness import Readiness
+from netloom.lab.record import Record
 from netloom.lab.start import Booting, founding, services
 
-DIRECTORY = Path("/run/netloom-lab")
 WIRES = "wires"
 """Name of the machine with the cables."""
 READY_SECONDS = 60.0
-START_SECONDS = 25.0
-"""After so long, a service that has been started runs, or never will."""
-AGENT_TYPES = {
-    "openvswitch": "Open vSwitch agent",
-    "l3": "L3 agent",
-    "dhcp": "DHCP agent",
-    "metadata": "Metadata agent",
-}
-
 PROCESSES = (*faults.PIDFILES, *faults.DAEMONS)
 """What can be killed."""
 
 Progress = Callable[[str], AbstractContextManager[None]]
 """Called with each step of a longer work; the block is the step."""
-
-
-class LabError(Exception):
-    """A lab cannot do what was asked; the text says why and what to do."""
 
 
 def silent(_what: str) -> AbstractContextManager[None]:
@@ -56,7 +38,7 @@ class Lab:
         """A lab of this name and layout; ``up`` and ``open`` make these."""
         self.name = name
         self.layout = layout
-        self._directory = DIRECTORY / name
+        self._record = Record(name)
         self._started: dict[str, float] = {}
         """When we have started the services of hosts, seconds since the epoch."""
 
@@ -75,14 +57,14 @@ class Lab:
         lab = cls(name, reading.load(layout))
         if not name.replace("-", "").isalnum() or len(name) > 32:
             raise LabError(f"'{name}' is no name for a lab: letters, digits and '-', 32 at most")
-        with _locked(lab._directory):
-            if (lab._directory / "machines.json").exists():
+        with lab._record.locked():
+            if lab._record.exists:
                 raise LabError(f"there is a lab '{name}' already; see 'netloom lab list', or take it down first")
             try:
-                (lab._directory / "layout.toml").write_text(reading.text(layout))
+                lab._record.layout.write_text(reading.text(layout))
                 lab._build(progress)
             except BaseException:
-                _remove(lab._directory)
+                lab._record.remove()
                 raise
         return lab
 
@@ -94,9 +76,9 @@ class Lab:
             LabError: there is no such lab.
         """
         try:
-            text = (DIRECTORY / name / "layout.toml").read_text()
+            text = Record(name).layout.read_text()
         except OSError:
-            known = ", ".join(names()) or "none"
+            known = ", ".join(record.names()) or "none"
             raise LabError(f"there is no lab '{name}' (there are: {known}); build one with: netloom lab up") from None
         return cls(name, reading.parse(text, f"the layout of lab '{name}'", None))
 
@@ -107,17 +89,16 @@ class Lab:
     @staticmethod
     def end(name: str) -> None:
         """End the lab of this name, whatever there is of it; safe to repeat."""
-        directory = DIRECTORY / name
-        if directory.exists():
-            with _locked(directory):
-                _remove(directory)
+        kept = Record(name)
+        if kept.directory.exists():
+            with kept.locked():
+                kept.remove()
 
     def _build(self, progress: Progress) -> None:
-        disk = self._directory / "disk"
-        disk.mkdir(exist_ok=True)
+        self._record.disks.mkdir()
         with progress(f"{len(self.layout.hosts)} hosts and their cables"):
-            wires = start_wires(WIRES, disk)
-            self._record({WIRES: wires})
+            wires = start_wires(WIRES, self._record.disks)
+            self._record.add({WIRES: wires})
             faults.ip(wires, wiring.bridges(self.layout))
             password = secrets.token_urlsafe(24) if self.layout.database == "postgresql" else ""
             machines = self._start_machines(list(self.layout.hosts.values()))
@@ -133,10 +114,10 @@ class Lab:
     def _start_machines(self, hosts: Sequence[Host]) -> dict[str, Machine]:
         """Start hosts and plug them in."""
         wires = self.wires
-        disks = {host.name: self._directory / "disk" / host.name for host in hosts}
+        disks = {host.name: self._record.disks / host.name for host in hosts}
         speaking = [host.name for host in hosts if "internet" in host.roles]
         machines = {machine.name: machine for machine in start_hosts(wires, disks, speaking)}
-        self._record(self.machines | machines)  # whoever takes the lab down finds them from here on
+        self._record.add(machines)
         faults.ip(wires, "".join(wiring.cables(self.layout, host, machines[host.name].pid) for host in hosts))
         return machines
 
@@ -146,44 +127,8 @@ class Lab:
         Raises:
             LabError: that did not come true; the text says who is missing.
         """
-        api = Api(self.host(self._first))
-        began = time.monotonic()
-        while missing := self._missing(api):
-            waited = time.monotonic() - began
-            dead = waited > START_SECONDS and self._dead_services()
-            if waited > seconds or dead:
-                raise LabError(f"not ready after {waited:.0f} s: {dead or missing}\n{self._last_words()}")
-            time.sleep(0.1)
-
-    def _missing(self, api: Api) -> str:
-        """What is not there yet; empty when all is."""
-        try:
-            agents = {(one["agent_type"], one["host"]) for one in api.get("/v2.0/agents")["agents"] if self._fresh(one)}
-            services = api.get(f"/compute/v2.1/{api.project_id}/os-services")["services"]
-        except Unanswered as error:
-            return f"the API does not answer ({error})"
-        agents |= {("Compute", one["host"]) for one in services if one["state"] == "up"}
-        types = AGENT_TYPES | {"compute": "Compute"}
-        wanted = {(types[role], host.name) for host in self.layout.agents for role in host.roles if role in types}
-        return ", ".join(f"{kind} on {host}" for kind, host in sorted(wanted - agents)) or self._dead_services()
-
-    def _fresh(self, agent: Mapping[str, Any]) -> bool:
-        """Whether an agent is alive, and was heard of since its host's services were started last."""
-        heard = datetime.fromisoformat(agent["heartbeat_timestamp"]).replace(tzinfo=UTC).timestamp()
-        return bool(agent["alive"]) and heard >= int(self._started.get(agent["host"], 0))
-
-    def _dead_services(self) -> str:
-        """What should run and does not."""
-        dead = {host: self.wanting(host) for host in self.layout.hosts}
-        return "; ".join(f"{host} has no {', '.join(what)}" for host, what in dead.items() if what)
-
-    def _last_words(self) -> str:
-        """The ends of the logs of all services."""
-        ends = []
-        for name, machine in self.machines.items():
-            for log in sorted(machine.place(LOG).glob("*.log")) if name != WIRES else ():
-                ends.append(f"{name}, {log.name}:\n" + "".join(log.read_text(errors="replace").splitlines(True)[-3:]))
-        return "\n".join(ends)
+        self.host(self._first)
+        Readiness(self.layout, self.machines, self._started, self.wanting).wait(seconds)
 
     @property
     def _first(self) -> str:
@@ -195,13 +140,7 @@ class Lab:
     @property
     def machines(self) -> dict[str, Machine]:
         """All machines, dead or alive, by name: the one with the cables first, then the hosts."""
-        return _machines(self._directory)
-
-    def _record(self, machines: Mapping[str, Machine]) -> None:
-        path = self._directory / "machines.json"
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps({name: (machine.pid, machine.born) for name, machine in machines.items()}))
-        new.replace(path)
+        return self._record.machines
 
     @property
     def wires(self) -> Machine:
@@ -273,7 +212,7 @@ class Lab:
             LabError: there is no such host.
             BootError: one does not start.
         """
-        with _locked(self._directory):
+        with self._record.locked():
             off = [self.layout.hosts[name] for name in hosts if not self._known(name).alive]
             if off:
                 self._start_machines(off)
@@ -384,42 +323,3 @@ class Lab:
         """Start a command on a host; ``options`` are those of ``subprocess.Popen``."""
         line, variables = self.command(host, argv, user)
         return subprocess.Popen(line, env=variables, text=True, **options)
-
-
-LOG = f"{files.STATE}/log"
-
-
-def names() -> list[str]:
-    """The labs that there are."""
-    return sorted(path.parent.name for path in DIRECTORY.glob("*/machines.json"))
-
-
-def _machines(directory: Path) -> dict[str, Machine]:
-    try:
-        recorded: dict[str, Any] = json.loads((directory / "machines.json").read_text())
-    except FileNotFoundError:
-        return {}
-    return {name: Machine(name, pid, born) for name, (pid, born) in recorded.items()}
-
-
-def _remove(directory: Path) -> None:
-    for machine in reversed(_machines(directory).values()):
-        machine.kill()
-    shutil.rmtree(directory, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        DIRECTORY.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let nobody else build this lab, or take it down, meanwhile."""
-    while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if directory.exists() and os.path.samestat(os.fstat(descriptor), directory.stat()):
-                yield
-                return  # else the one that had the lock has removed it
-        finally:
-            os.close(descriptor)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from netloom.lab.errors import LayoutError
 from netloom.lab.layout import AGENT_ROLES, ROLES, Address, Host, Kind, Layout, Link, Network, Prefix
 
 KINDS: dict[str, Kind] = {kind: kind for kind in ("management", "tunnel", "vlan", "external")}
@@ -20,10 +21,6 @@ DATABASES = ("sqlite", "postgresql")
 MINIMUM_MTU, MAXIMUM_MTU = 576, 65535
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 _SHIPPED = Path(__file__).with_name("layouts")
-
-
-class LayoutError(Exception):
-    """A layout's file is wrong; the text names the file and the key, and says what is allowed."""
 
 
 def shipped() -> list[str]:

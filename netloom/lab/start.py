@@ -7,12 +7,9 @@ import sys
 from collections.abc import Mapping
 
 from netloom.lab import configuration, wiring
+from netloom.lab.errors import BootError
 from netloom.lab.layout import Host, Layout
 from netloom.lab.machine import Machine, environment
-
-
-class BootError(Exception):
-    """A host did not start; the text has what it said."""
 
 
 class Booting:

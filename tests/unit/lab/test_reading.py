@@ -3,7 +3,8 @@
 import pytest
 
 from netloom.lab import reading
-from netloom.lab.reading import LayoutError, load, parse
+from netloom.lab.errors import LayoutError
+from netloom.lab.reading import load, parse
 
 SMALL = """
 [networks]
