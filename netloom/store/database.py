@@ -21,7 +21,7 @@ from netloom.model.errors import ServiceUnavailable
 from netloom.store.tables.feed import CHANGES
 
 LOG = structlog.get_logger()
-POSTGRESQL = {
+POSTGRESQL: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,

@@ -21,6 +21,7 @@ from netloom.feed.protocol import Role, Status
 from netloom.settings.load import read, server_settings
 from netloom.standalone import cloud
 from netloom.store.database import Store
+from netloom.store.tables.network import AGENTS
 from tests.databases import PostgreSQL
 from tests.sandbox import eventually
 
@@ -147,6 +148,7 @@ class Host:
     def __init__(self, name: str, servers: list[Server], store: Store, directory: Path) -> None:
         """With a key for ``name``; the first of ``servers`` is asked first."""
         self.name = name
+        self._store = store
         self.mirror = Mirror(directory / f"{name}.fragments")
         with store.write() as tx:
             key = keys.issue(tx, name)
@@ -158,9 +160,10 @@ class Host:
         self._stream.report({name: Status(name, version, "applied") for name, version in versions.items()})
 
     @property
-    def connected(self) -> bool:
-        """Whether it has a server now."""
-        return self._stream.connected
+    def _known(self) -> bool:
+        """Whether ports can be bound to it: its agent has been noted."""
+        with self._store.read() as tx:
+            return tx.row(sa.select(AGENTS.c.id).where(AGENTS.c.host == self.name)) is not None
 
     @property
     def fragments(self) -> set[str]:
@@ -172,7 +175,7 @@ class Host:
         """For as long as a test needs it."""
         self._stream.start()
         try:
-            eventually(lambda: self.connected and self.mirror.complete, 20, "the host is connected")
+            eventually(lambda: self.mirror.complete and self._known, 20, "the host is known")
             yield self
         finally:
             self._stream.stop()

@@ -54,9 +54,10 @@ def network(cluster: Cluster, client: Client) -> Iterator[str]:
     made = client.make(first, "network", name="net")["id"]
     client.make(first, "subnet", network_id=made, ip_version=4, cidr="10.8.0.0/22")
     yield made
-    for port in client.all(first, "ports", f"network_id={made}"):
-        client.ask(first, "DELETE", f"/v2.0/ports/{port['id']}")
-    assert client.ask(first, "DELETE", f"/v2.0/networks/{made}")[0] == 204
+    left = next(server for server in cluster.servers if server.alive)
+    for port in client.all(left, "ports", f"network_id={made}"):
+        client.ask(left, "DELETE", f"/v2.0/ports/{port['id']}")
+    assert client.ask(left, "DELETE", f"/v2.0/networks/{made}")[0] == 204
 
 
 def test_started_at_once_on_an_empty_database_they_made_one_cloud(cluster: Cluster):
@@ -235,6 +236,7 @@ def test_a_server_killed_in_a_burst_loses_nothing_and_doubles_nothing(cluster: C
         assert all(len(port["fixed_ips"]) == 1 and port["security_groups"] for port in ports)
         whole(cluster)
         ours = f"network_id={network}&binding%3Ahost_id={host.name}"
+        assert {port["binding:vif_type"] for port in client.all(other, "ports", ours)} == {"ovs"}
         eventually(
             lambda: {port["status"] for port in client.all(other, "ports", ours)} == {"ACTIVE"}, 30, "all are ACTIVE"
         )
