@@ -205,14 +205,14 @@ def _bind(
 
 
 def _choose(
-    context: Context, known: Mapping[str, Candidate], zones: Sequence[str], held: set[str], ready: Collection[str]
+    context: Context, known: Mapping[str, Candidate], hints: Sequence[str], held: set[str], ready: Collection[str]
 ) -> set[str]:
     """The hosts for a network: those it has and, as far as they are too few, dead or disabled, others.
 
     ``ready``: hosts that serve it, as they say. A disabled host goes once enough others do. A dead one keeps the
     network only while no live one can take it, or nothing may be moved by itself.
     """
-    count = context.settings.dhcp_agents_per_network
+    count, zones = context.settings.dhcp_agents_per_network, hints or context.settings.default_availability_zones
     living = {host for host in held if host in known and known[host].willing}
     draining = {host for host in held if host in known and known[host].draining}
     dead = held - living - draining

@@ -22,6 +22,7 @@ class Router(NamedTuple):
     project_id: str
     ha: bool
     zones: Sequence[str]
+    """Empty: anywhere."""
 
 
 class Moves(NamedTuple):
@@ -41,7 +42,10 @@ def locate(tx: Tx, context: Context, router_ids: Collection[str], lock: bool = F
     statement = sa.select(*columns).where(among(tx, ROUTERS.c.id, router_ids)).order_by(ROUTERS.c.id)
     rows = tx.tuples(statement.with_for_update(key_share=True) if lock else statement)
     found = router_ha.carriers(tx, context, router_ids)  # read under the lock
-    return [(Router(key, project_id, bool(ha), zones or ()), found.get(key, [])) for key, project_id, ha, zones in rows]
+    zones = context.settings.default_availability_zones
+    return [
+        (Router(key, project_id, bool(ha), hints or zones), found.get(key, [])) for key, project_id, ha, hints in rows
+    ]
 
 
 def wanted(context: Context, known: Mapping[str, Candidate], router: Router) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from netloom.model.agents import AGENT
 from netloom.model.errors import Conflict, NotFound
@@ -21,6 +22,7 @@ from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import AGENTS, PORTS, ROUTER_BINDINGS, ROUTERS
 
+LOG = structlog.get_logger()
 View = dict[str, Any]
 BATCH = 200
 """Routers that are moved in one transaction at most."""
@@ -216,6 +218,8 @@ def _missing(
     if hosts and not held:
         hosts.sort(key=lambda host: (known[host].active, _lot(router.id, host)), reverse=True)
         known[hosts[-1]].active += 1
+    if router.ha and len(held) + len(hosts) < context.settings.min_l3_agents_per_router:
+        LOG.warning("a router has fewer L3 agents than min_l3_agents_per_router", router=router.id, has=[*held, *hosts])
     return [(router.id, host) for host in hosts]
 
 

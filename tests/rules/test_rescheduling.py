@@ -258,6 +258,15 @@ def test_work_stays_in_its_zones(cloud: Cloud) -> None:
     assert carriers(cloud, router) == servers(cloud, net).keys() == {"h3"}
 
 
+def test_without_hints_the_default_zones_count(cloud: Cloud) -> None:
+    come(cloud, "h1", "east")
+    come(cloud, "h2", "west")
+    context = member(default_availability_zones=("west",), dhcp_agents_per_network=2, **PAIR)
+    assert servers(cloud, network(cloud, context)).keys() == carriers(cloud, routed(cloud, context)[0]) == {"h2"}
+    hinted = cloud.create("router", context, availability_zone_hints=["east"])["id"]
+    assert carriers(cloud, hinted) == {"h1"}
+
+
 def test_nothing_to_do_is_cheap(three: Cloud) -> None:
     for _ in range(3):
         network(three)
