@@ -9,9 +9,11 @@ from netloom.feed.fragments import Port
 from netloom.host.host import Host
 from netloom.host.layout import Layout
 from netloom.host.namespaces import inside
+from netloom.host.vswitch import daemon_pid
 from netloom.plan import Intent, plan
 from netloom.state import HostState
 from tests.host.netlab import Lab
+from tests.host.sandbox import run
 from tests.host.switch import Switch
 from tests.unit.plan.hosts_world import Hosts, address_of
 
@@ -67,9 +69,16 @@ class Node:
         return desired
 
     def arrived(self, port: str) -> int:
-        """Packets that a port of br-tun has received."""
+        """Packets that a port of br-tun has received; the datapath's own counts are fetched first."""
+        self.appctl("revalidator/purge")
         text = self.switch.ofctl("dump-ports", "br-tun", port)
         return int(text.partition("rx pkts=")[2].partition(",")[0])
+
+    def appctl(self, command: str) -> str:
+        """``ovs-appctl COMMAND`` of the switch daemon."""
+        rundir = self.switch.vswitch.rundir
+        control = rundir / f"ovs-vswitchd.{daemon_pid(rundir / 'ovs-vswitchd.pid')}.ctl"
+        return run("ovs-appctl", "-t", str(control), command)
 
 
 class Guest:

@@ -6,11 +6,9 @@ import pytest
 
 from netloom.host.namespaces import inside
 from netloom.host.underlay import Underlay
-from netloom.host.vswitch import daemon_pid
 from netloom.state import HostState, SwitchPort
 from tests.host.cluster import Cluster, Node
 from tests.host.netlab import eventually, root
-from tests.host.sandbox import run
 from tests.unit.plan.hosts_world import Hosts, address_of
 from tests.unit.plan.switching_world import network, port
 
@@ -34,13 +32,7 @@ def told() -> Hosts:
 
 def knows(node: Node, peer: str) -> bool:
     """Whether the switch would send a packet to the peer at once."""
-    return address_of(peer) in appctl(node, "tnl/neigh/show")
-
-
-def appctl(node: Node, command: str) -> str:
-    rundir = node.switch.vswitch.rundir
-    control = rundir / f"ovs-vswitchd.{daemon_pid(rundir / 'ovs-vswitchd.pid')}.ctl"
-    return run("ovs-appctl", "-t", str(control), command)
+    return address_of(peer) in node.appctl("tnl/neigh/show")
 
 
 def test_the_switch_knows_the_peers_of_new_tunnels_and_after_it_died(cluster: Cluster) -> None:
@@ -73,7 +65,7 @@ def test_what_the_kernel_knows_is_asked_for_again(cluster: Cluster, kernel_knows
     desired = one.apply(told())
     eventually(lambda: knows(one, "host2"), "the peer")
     for command in ("tnl/neigh/flush", "revalidator/purge"):
-        appctl(one, command)
+        one.appctl(command)
     if not kernel_knows:
         one.switch.ip("neigh", "flush", "all")
     assert not knows(one, "host2")
