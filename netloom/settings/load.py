@@ -47,7 +47,8 @@ def value(conf: cfg.ConfigOpts, section: str, option: cfg.Opt) -> object:
 def _wrong_values(conf: cfg.ConfigOpts, settings: Sequence[Setting]) -> Iterator[str]:
     for section, option in declared():
         try:
-            value(conf, section, option)
+            if value(conf, section, option) is None and option.default is not None:
+                yield _placed(settings, section, option.dest, "there is no value; leave the line out for the default")
         except cfg.ConfigFileValueError as error:
             # oslo.config says in which file, and which option, which we know better, before what is wrong.
             yield _placed(settings, section, option.dest, str(error).partition(" is not valid: ")[2] or str(error))

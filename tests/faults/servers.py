@@ -117,6 +117,7 @@ class Client:
         )
         assert answer.status == 201, answer.data
         self.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
+        self.project: str = answer.json()["token"]["project"]["id"]
 
     def ask(self, server: Server, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and body of the answer; status 0 when there is none."""

@@ -141,6 +141,22 @@ def test_numbers_are_given_once_by_all_servers(cluster: Cluster, client: Client,
         client.ask(cluster.servers[0], "DELETE", f"/v2.0/networks/{one['id']}")
 
 
+def test_a_quota_holds_whoever_is_asked(cluster: Cluster, client: Client):
+    first = cluster.servers[0]
+    quota = f"/v2.0/quotas/{client.project}"
+    limit = len(client.all(first, "networks")) + 5
+    assert client.ask(first, "PUT", quota, {"quota": {"network": limit}})[0] == 200
+
+    def create(number: int) -> int:
+        return client.ask(cluster.servers[number % 2], "POST", "/v2.0/networks", {"network": {"name": "quota"}})[0]
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        assert Counter(pool.map(create, range(20))) == {201: 5, 409: 15}
+    client.ask(first, "DELETE", quota)
+    for made in client.all(first, "networks", "name=quota"):
+        assert client.ask(first, "DELETE", f"/v2.0/networks/{made['id']}")[0] == 204
+
+
 def test_a_change_through_one_reaches_the_host_of_the_other(cluster: Cluster, client: Client, network: str):
     here, there = cluster.servers
     with cluster.host("far", there).running() as host:

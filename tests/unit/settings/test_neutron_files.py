@@ -1,8 +1,11 @@
 """Neutron's files are taken as they are: those of the high-availability scenario, and those of these days."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from netloom.agent.loop import plan_settings
 from netloom.cli.main import main
@@ -110,3 +113,26 @@ def test_security_groups_are_off_when_asked(line: str, tmp_path: Path):
 def test_a_file_for_dnsmasq_reaches_the_plan():
     settings = host(NEUTRON / "network" / "dhcp_agent.ini")
     assert plan_settings(settings, "netdev").dnsmasq_config_file == "/etc/neutron/dnsmasq-neutron.conf"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/netloom/netloom.db",
+        "postgresql+psycopg://u:p%23@[fd00::1]:5433/d",
+        "postgresql+psycopg://u:p#:s@db/d",
+        "postgresql+psycopg://u:p@/d?host=db1:5432&host=db2:5432&target_session_attrs=read-write",
+    ],
+)
+def test_databases_are_named_as_sqlalchemy_names_them(url: str, tmp_path: Path):
+    file = tmp_path / "netloom.conf"
+    file.write_text(f"[database]\nconnection = {url}\n")
+    taken = server_settings(read([file])).database
+    assert taken == url
+    assert sa.make_url(taken).database in ("d", "/var/lib/netloom/netloom.db")
+
+
+def test_an_agent_does_not_load_what_only_servers_need():
+    code = "import sys, netloom.cli.agent; print({'sqlalchemy', 'starlette'} & sys.modules.keys())"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "set()"
