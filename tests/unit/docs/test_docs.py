@@ -17,7 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?:\$ |ExecStart=)?(?:\S*/)?netloom(?: --config-file \S+)* ([a-z]+)(?: ([a-z]+))?")
+COMMAND = re.compile(r"(?:\$ |ExecStart=)?(?:\S*/)?netloom(?: --config-file \S+)* ([a-z]+)(?: ([a-z-]+))?")
 TARGETS = re.compile(r"(?:\$ )?make ((?:[\w./-]+ *)+)")
 OUR_PATH = re.compile(r"(?:netloom|tests|tools|docs)/[\w./-]*")
 
@@ -66,7 +66,7 @@ def test_commands_exist(page, capsys):
     for found in filter(None, (COMMAND.match(text) for text in code(page))):
         command, verb = found.groups()
         with pytest.raises(SystemExit) as end:
-            parser().parse_args([command, *([verb] if command == "host" and verb else []), "--help"])
+            parser().parse_args([command, *([verb] if command in ("host", "lab") and verb else []), "--help"])
         assert end.value.code == 0, f"{found[0]}: {capsys.readouterr().err}"
 
 
