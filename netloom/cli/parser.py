@@ -15,6 +15,7 @@ examples:
   netloom status                        every part and its health
   netloom status tap1b2c3d4e-5f         why a port is, or is not, ACTIVE
   netloom exec web1 -- ip address       run a command inside an instance
+  netloom config show                   what the configuration files come to, line by line
   netloom down                          stop it all and leave nothing behind
 """
 

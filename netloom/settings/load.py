@@ -52,7 +52,7 @@ def _wrong_values(conf: cfg.ConfigOpts, settings: Sequence[Setting]) -> Iterator
         except cfg.ConfigFileValueError as error:
             # oslo.config says in which file, and which option, which we know better, before what is wrong.
             yield _placed(settings, section, option.dest, str(error).partition(" is not valid: ")[2] or str(error))
-        except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+        except cfg.Error:  # nothing else can be wrong with options that are all declared
             yield _placed(settings, section, option.dest, "'$' begins an option's name; for itself, write '$$'")
 
 
