@@ -69,6 +69,19 @@ def bearer(address: str) -> str | None:
     return None
 
 
+def present() -> set[tuple[str, str]]:
+    """(Device, address with prefix length) of all in the calling thread's namespace, whoever put them there."""
+    found = set()
+    with Socket() as netlink:
+        names = {link.index: link.name for link in links()}
+        for body in netlink.dump(_GETADDR, bytes(8)):
+            _, prefix, _, _, index = struct.unpack_from("=BBBBI", body)
+            address = attributes(body, 8)
+            ip = ipaddress.ip_address(address.get(_IFA_LOCAL, address[_IFA_ADDRESS]))
+            found.add((names.get(index, ""), f"{ip}/{prefix}"))
+    return found
+
+
 def _addresses(netlink: Socket, namespace: str, names: dict[int, str]) -> Iterator[Address]:
     for body in netlink.dump(_GETADDR, bytes(8)):
         _, prefix, _, _, index = struct.unpack_from("=BBBBI", body)

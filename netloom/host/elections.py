@@ -3,7 +3,8 @@
 keepalived holds the elections and needs no agent for that. It is told, by a file that it watches, what the hosts
 cannot hear of each other: that an uplink of this host has lost its carrier, or that the router is not as planned.
 A host that the others cannot hear resigns. One that merely serves badly resigns too, but only for the time that
-another needs to take over; then it stands by with the least priority, for when there is no better one.
+another needs to take over; then it stands by with the least priority, for when there is no better one. So does an
+active one that somebody took an address from: keepalived sets all of them when it is elected again.
 
 A thread of its own watches, so that nothing that the agent is busy with delays a failover. How an election stands is
 read off the addresses that are there.
@@ -17,7 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from netloom.host import addressing
 from netloom.host.carrier import Carriers
@@ -28,7 +29,10 @@ from netloom.state import Election
 FIT, LAST_RESORT, UNFIT = 0, -40, -254
 """What keepalived adds to its priority; the last one stands for resignation."""
 ACTIVE, STANDBY, FAULT = "active", "standby", "fault"
-_GROUP_IPV4_ADDRESSES = 0x10
+_GROUPS = 0x10 | 0x100
+"""Changes of IPv4 and IPv6 addresses."""
+_PATIENCE = 1.0
+"""Seconds that an active host may be without one of its addresses: they come one after the other."""
 
 
 @dataclass(slots=True)
@@ -43,8 +47,12 @@ class _Seat:
     active: bool = False
     level: int | None = None
     """What the file says; None when it is not there."""
-    resigned_until: float = field(default=0.0)
-    """Monotonic time."""
+    whole: bool = False
+    """Whether it had all its addresses since it is active with these."""
+    broken_since: float = 0.0
+    """Monotonic time at which it lost some of them; 0: it did not."""
+    resigned_until: float = 0.0
+    """Monotonic time; 0: it did not resign."""
 
     @property
     def state(self) -> str:
@@ -119,9 +127,11 @@ class Elections:
             with inside(election.namespace):
                 kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
                 events = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-            events.bind((0, _GROUP_IPV4_ADDRESSES))
+            events.bind((0, _GROUPS))
             self._seats[router] = seat = _Seat(election, events, inode)
             self._epoll.register(events, select.EPOLLIN)
+        if seat.election.shared != election.shared:
+            seat.whole = False
         seat.election = election
         self._look(seat)
         seat.level = self._read(election)
@@ -143,9 +153,11 @@ class Elections:
                 self._on_change()
 
     def _pause(self) -> float | None:
-        """Seconds until a resignation has lasted long enough."""
+        """Seconds until a resignation, or what leads to one, has lasted long enough."""
         with self._lock:
-            waits = [seat.resigned_until for seat in self._seats.values() if seat.resigned_until]
+            seats = self._seats.values()
+            waits = [seat.resigned_until for seat in seats if seat.resigned_until]
+            waits += [seat.broken_since + _PATIENCE for seat in seats if seat.broken_since]
         return max(0.0, min(waits) - time.monotonic()) if waits else None
 
     def _take(self, ready: Collection[int]) -> bool:
@@ -162,11 +174,19 @@ class Elections:
 
     @staticmethod
     def _look(seat: _Seat) -> None:
+        election = seat.election
         try:
-            with inside(seat.election.namespace):
-                seat.active = addressing.bearer(seat.election.address) == seat.election.device
+            with inside(election.namespace):
+                present = addressing.present()
         except OSError:  # it is about to go
-            seat.active = False
+            present = set()
+        seat.active = any(on == election.device and cidr.startswith(f"{election.address}/") for on, cidr in present)
+        whole = present.issuperset(election.shared)
+        seat.whole = seat.active and (whole or seat.whole)
+        if whole or not seat.whole:
+            seat.broken_since = 0.0
+        else:
+            seat.broken_since = seat.broken_since or time.monotonic()
 
     # Fitness
 
@@ -175,10 +195,13 @@ class Elections:
         now = time.monotonic()
         for seat in self._seats.values():
             fitness = self._fitness(seat.election)
-            if seat.resigned_until and (fitness != LAST_RESORT or now >= seat.resigned_until):
-                seat.resigned_until = 0.0
-            elif fitness == LAST_RESORT and seat.active and seat.level in (FIT, None):
+            if seat.broken_since and now >= seat.broken_since + _PATIENCE:
+                seat.broken_since, seat.whole = 0.0, False
                 seat.resigned_until = now + seat.election.handover
+            elif fitness == LAST_RESORT and seat.active and seat.level in (FIT, None) and seat.election.heard_over:
+                seat.resigned_until = now + seat.election.handover
+            elif now >= seat.resigned_until:
+                seat.resigned_until = 0.0
             self._write(seat, UNFIT if seat.resigned_until else fitness)
 
     def _fitness(self, election: Election) -> int:

@@ -178,15 +178,16 @@ class Host:
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
         self._underlay.prepare(desired, daemon_pid(self._pidfile))
         failed += self._make_addresses(wanted, quiet, namespaces, veths)
-        # Daemons read files when they start or are told to, and bind to addresses.
         files = wanted.changes(File, quiet)
         failed += self._files.write(files)
         self._elections.follow(wanted.of(Election).values(), self._ovsdb.uplinks())
-        others += self._daemons.apply(wanted.changes(Daemon, daemons))
-        others += self._release_leases(wanted)
         # Flows name ports, so they come after new ports; they go before old ports, so that a port that comes to bear
         # the number of one that went does not inherit its flows.
         others += self._make_flows(desired, ovs, rewrite=bool(bridges or ports))
+        # Daemons read files when they start or are told to, bind to addresses, and must hear each other: a host that
+        # does not hear the active one takes its place.
+        others += self._daemons.apply(wanted.changes(Daemon, daemons))
+        others += self._release_leases(wanted)
         others += self._ovsdb.apply(_going(bridges), _going(ports))
         failed += self._veths.delete(veths)
         failed += self._namespaces.delete(namespaces)

@@ -124,7 +124,8 @@ def _conntrackd(router: Router, own: HaPort) -> Iterator[Element]:
 
 def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Election:
     assert router.ha is not None
-    heard_over = _medium(intent.networks[router.ha.network_id], settings)
+    others = len(router.ha.ports) > 1
+    heard_over = _medium(intent.networks[router.ha.network_id], settings) if others else ""
     networks = {port.network_id for _, port in routing.devices(router, intent)}
     served_over = {_medium(intent.networks[network], settings) for network in networks}
     return Election(
@@ -132,9 +133,10 @@ def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSetting
         namespace=names.router_namespace(router.id),
         device=names.router_ha(own.port_id),
         address=keepalived.elected_address(router.ha.vrid),
+        shared=tuple(sorted(_addresses(router, intent, settings))),
         health=f"ha/{router.id}/{HEALTH}",
         heard_over=heard_over,
-        served_over=tuple(sorted(served_over - {heard_over, ""})),
+        served_over=tuple(sorted(served_over - {heard_over, ""})) if others else (),
         handover=keepalived.handover(settings.ha_vrrp_advert_int),
         origin=router.name,
     )

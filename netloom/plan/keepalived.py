@@ -6,6 +6,8 @@ from netloom.state import Route
 
 PRIORITY = 50
 """Of each host that is fit: the one of the highest address wins an election, and none takes over from an equal."""
+STARTUP_DELAY = 1.5
+"""Seconds until a new host stands for election: until then the others have learned of it, and it hears them."""
 
 SCRIPT = """\
 #!/bin/sh
@@ -50,6 +52,7 @@ global_defs {{
     router_id {name}
     vrrp_version {version}
     vrrp_priority -20
+    vrrp_startup_delay {startup_delay}
     vrrp_garp_master_delay 1
     vrrp_garp_master_repeat 3
     vrrp_garp_master_refresh 10
@@ -99,6 +102,7 @@ def configuration(
     ordered = sorted(routes, key=lambda route: bool(route.via))  # a next hop is reached by an on-link route
     return CONFIGURATION.format(
         name=f"VR_{vrid}",
+        startup_delay=STARTUP_DELAY,
         version=2 if float(advert_int).is_integer() else 3,
         health=health,
         device=device,

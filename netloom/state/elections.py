@@ -16,10 +16,13 @@ class Election(Element):
     """Where the hosts hear each other."""
     address: str
     """On ``device`` of the active host alone."""
+    shared: tuple[tuple[str, str], ...] = ()
+    """(Device, address with prefix length) of all else that the active host has, sorted."""
     health: str
     """Path below the agent's state directory of the file that the daemon reads this host's fitness from."""
     heard_over: str
-    """What the hosts hear each other over: a bridge of a physical network, or this host's end of the tunnels."""
+    """What the hosts hear each other over: a bridge of a physical network, or this host's end of the tunnels. Empty
+    when there is no other host."""
     served_over: tuple[str, ...]
     """Likewise for the networks of the router, sorted. What has no uplink to the world cannot lose it."""
     handover: float
@@ -32,4 +35,5 @@ class Election(Element):
     def __str__(self) -> str:
         over = f"heard_over={self.heard_over} served_over={','.join(self.served_over)} handover={self.handover:g}"
         where = f"namespace={self.namespace} device={self.device} address={self.address}"
-        return f"election {self.router} {where} health={self.health} {over}"
+        shared = ",".join(f"{cidr}@{device}" for device, cidr in self.shared)
+        return f"election {self.router} {where} shared={shared} health={self.health} {over}"

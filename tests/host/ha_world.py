@@ -142,6 +142,11 @@ class Carrier:
         for pid in self.pids(program):
             os.kill(pid, signal.SIGKILL)
 
+    def stands(self) -> bool:
+        """Whether its keepalived takes part in the election: it does not at once."""
+        log = (self.layout.run_dir / "daemons" / f"keepalived-{self.router}" / "log").read_text()
+        return "Entering" in log.rpartition("Starting VRRP child process")[2]
+
     def close(self) -> None:
         try:
             self.converge(HostState())
@@ -239,6 +244,7 @@ class World:
         """All hosts are as planned, whatever was done to them, and one is active."""
         for carrier in self.carriers:
             eventually(lambda carrier=carrier: carrier.converge() == [], f"{carrier.name} is as planned")
+            eventually(carrier.stands, f"{carrier.name} stands for election")
         self.active()
 
     def others(self, carrier: Carrier) -> list[Carrier]:
