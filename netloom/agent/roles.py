@@ -32,7 +32,7 @@ def _switching(settings: HostSettings, intent: Intent, datapath_type: str) -> di
         "tunnel_types": list(settings.tunnel_types),
         "tunneling_ip": settings.local_ip,
         "l2_population": settings.l2_population,
-        "arp_responder_enabled": False,
+        "arp_responder_enabled": settings.l2_population,
         "enable_distributed_routing": False,
         "datapath_type": datapath_type,
         "integration_bridge": settings.integration_bridge,
