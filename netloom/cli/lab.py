@@ -29,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_up(arguments: argparse.Namespace) -> int:
     """Build a lab."""
+    from netloom.cli.up import require_programs  # loads much that the other verbs do without
+
+    require_programs()
     lab = Lab.up(arguments.layout, arguments.name, step)
     name = f" --name {lab.name}" if lab.name != "lab" else ""
     print(READY.format(hosts=", ".join(lab.layout.hosts), name=name, server=lab.layout.servers[0].name), end="")

@@ -85,7 +85,7 @@ Try:
 def run(arguments: argparse.Namespace) -> int:
     """Bring the cloud up."""
     require_root("a cloud on this machine")
-    _require_programs()
+    require_programs()
     conf = _configuration(arguments)
     settings = server_settings(conf)
     directory = Path(conf.netloom.config_path)
@@ -127,7 +127,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _require_programs() -> None:
+def require_programs() -> None:
+    """Insist on what a host runs.
+
+    Raises:
+        Trouble: something of it is not installed.
+    """
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     if missing := sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)}):
         raise Trouble(f"these Debian packages are missing: apt-get install {' '.join(missing)} ('make up' does it)")

@@ -90,12 +90,20 @@ def _ensured(bridges: Mapping[str, tuple[str, str]]) -> list[str]:
 def _answer_for(names: Mapping[str, str]) -> None:
     """Answer questions for these names by DNS."""
     pidfile = RUN / "names.pid"
-    if pidfile.exists() and Path(f"/proc/{pidfile.read_text().strip()}").exists():
+    if pidfile.exists() and "dnsmasq" in _program(pidfile.read_text().strip()):
         return
     # "local": what is asked of these names and not known is answered with nothing, not refused.
     answers = [word for name, at in names.items() for word in (f"--address=/{name}/{at}", f"--local=/{name}/")]
     options = ["--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--user=root", f"--pid-file={pidfile}"]
     _run("dnsmasq", *options, *answers)
+
+
+def _program(pid: str) -> str:
+    """The name of a process's program; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def start(service: str, words: Sequence[str]) -> None:

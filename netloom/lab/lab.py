@@ -249,6 +249,8 @@ class Lab:
         wanted = [*services(entry), *(("ovsdb", "vswitchd") if entry.has_agent else ())]
         if wiring.preparation(self.layout, entry).postgresql:
             wanted.append("postgresql")
+        if entry.names:
+            wanted.append("dnsmasq")
         return [what for what in wanted if not faults.find(machine, what)]
 
     def faults(self, host: str) -> list[str]:
