@@ -91,15 +91,15 @@ def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
 
 
 def refresh_all(tx: Tx, context: Context) -> None:
-    """Refresh the networks that have fewer live agents than they should: an agent came, or died."""
-    alive = AGENTS.c.heartbeat_timestamp >= binding.alive_since(tx, context)
-    live = (
-        sa.select(DHCP_BINDINGS.c.network_id)
-        .join(AGENTS, (AGENTS.c.host == DHCP_BINDINGS.c.host) & (AGENTS.c.agent_type == DHCP_AGENT) & alive)
-        .group_by(DHCP_BINDINGS.c.network_id)
-        .having(sa.func.count() >= context.settings.dhcp_agents_per_network)
-    )
-    needy = sa.select(SUBNETS.c.network_id).where(SUBNETS.c.enable_dhcp.is_(True), SUBNETS.c.network_id.not_in(live))
+    """Refresh the networks that have fewer agents than they should, dead or alive: another one came.
+
+    Whether those that they have are dead is left to ``relieve``: after an outage of the servers all seem to be, and the
+    first that is heard again must not get everything.
+    """
+    table = DHCP_BINDINGS.c
+    enough = sa.select(table.network_id).group_by(table.network_id)
+    enough = enough.having(sa.func.count() >= context.settings.dhcp_agents_per_network)
+    needy = sa.select(SUBNETS.c.network_id).where(SUBNETS.c.enable_dhcp.is_(True), SUBNETS.c.network_id.not_in(enough))
     refresh(tx, context, [network_id for (network_id,) in tx.tuples(needy.distinct())])
 
 
