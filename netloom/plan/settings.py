@@ -21,7 +21,7 @@ class PlanSettings:
     firewall_driver: str = "openvswitch"
     """``openvswitch``: security groups are flows; any other: flows only prevent spoofing (tables 24 and 25)."""
 
-    ha_vrrp_advert_int: float = 0.1
+    ha_vrrp_advert_int: float = 0.07
     """Seconds between VRRP advertisements; a whole number speaks VRRPv2, a fraction needs VRRPv3."""
     dnsmasq_dns_servers: tuple[str, ...] = ()
     """Where the DHCP servers forward name queries to."""

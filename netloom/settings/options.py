@@ -224,7 +224,7 @@ AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.BoolOpt("dnsmasq_local_resolv", default=False, help="Forward name queries to the host's resolvers."),
         cfg.FloatOpt(
             "ha_vrrp_advert_int",
-            default=0.1,
+            default=0.07,
             min=0.05,
             help="Seconds between the advertisements of an HA router's active host; a whole number speaks VRRPv2.",
         ),
