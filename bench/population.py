@@ -1,6 +1,7 @@
 """A populated cloud for a fleet: made by the rules, as requests would make it, but without HTTP."""
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from netloom.model.subnets import SUBNET
 from netloom.rules import agents, networks, ports, security_group_rules, security_groups, subnets
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
-from netloom.store.database import Store
+from netloom.store.database import Store, Tx
 
 SPAN = 10
 """Hosts of a network."""
@@ -58,6 +59,7 @@ def populate(store: Store, hosts: int) -> Population:
     made: list[dict[str, Any]] = []
     for some in _chunks(placed, BULK // (SPAN * PORTS_OF_A_HOST)):
         with store.write() as tx:
+            _live(tx, identities)
             nets = networks.create(tx, CONTEXT, [_body(NETWORK, name="fleet") for _ in some])
             cidr = {"cidr": "10.0.0.0/24", "ip_version": 4, "name": ""}
             subnets.create(tx, CONTEXT, [_body(SUBNET, network_id=net["id"], **cidr) for net in nets])
@@ -93,6 +95,12 @@ def _identity(store: Store, number: int) -> Identity:
         key = keys.issue(tx, host)
         agents.heartbeat(tx, CONTEXT, host, roles)
     return Identity(host, key, tuple(roles))
+
+
+def _live(tx: Tx, identities: Sequence[Identity]) -> None:
+    """Have all hosts be alive: ports on dead ones could not be bound."""
+    now = time.time()
+    agents.beat(tx, CONTEXT, {(each.host, role.agent_type): now for each in identities for role in each.roles})
 
 
 def _networks(hosts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -78,9 +78,9 @@ def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Lis
     def present(tx: Tx, beats: Mapping[str, Beat]) -> None:
         heard = {(host, role.agent_type): beat.at for host, beat in beats.items() for role in _of_network(beat)}
         unknown = agents.beat(tx, context, heard)
+        news = {host: beat for host, beat in beats.items() if beat.news or host in unknown}
+        agents.heartbeats(tx, context, {host: (_of_network(beat), beat.started) for host, beat in news.items()})
         for host, beat in beats.items():
-            if beat.news or host in unknown:
-                agents.heartbeat(tx, context, host, _of_network(beat), beat.started)
             if standalone is not None:
                 standalone.present(tx, host, [role for role in beat.roles if role.topic == COMPUTE])
 

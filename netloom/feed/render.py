@@ -45,6 +45,12 @@ from netloom.store.tables.network import (
     SUBNETS,
 )
 
+PORT_COLUMNS = (
+    "id", "network_id", "mac_address", "project_id", "device_id", "device_owner", "binding_host_id",
+    "binding_vif_type", "binding_vnic_type", "admin_state_up", "port_security_enabled", "allowed_address_pairs",
+    "extra_dhcp_opts",
+)  # fmt: skip
+"""Those that a port's fragment follows from: others would only take time to read."""
 Rendered = Mapping[str, Fragment]
 _encoder = msgspec.msgpack.Encoder()
 
@@ -79,14 +85,18 @@ def render(
 def ports(tx: Tx, ids: Collection[str]) -> Rendered:
     """Ports; 3 statements."""
     addresses: dict[str, list[FixedIp]] = defaultdict(list)
-    allocations = sa.select(IP_ALLOCATIONS).where(among(tx, IP_ALLOCATIONS.c.port_id, ids))
-    for row in tx.execute(allocations.order_by(IP_ALLOCATIONS.c.position, IP_ALLOCATIONS.c.ip_address)):
-        addresses[row.port_id].append(FixedIp(row.subnet_id, row.ip_address))
+    place = IP_ALLOCATIONS.c
+    allocations = sa.select(place.port_id, place.subnet_id, place.ip_address).where(among(tx, place.port_id, ids))
+    for port_id, subnet_id, address in tx.tuples(allocations.order_by(place.position, place.ip_address)):
+        addresses[port_id].append(FixedIp(subnet_id, address))
     groups: dict[str, list[str]] = defaultdict(list)
-    for row in tx.execute(sa.select(PORT_SECURITY_GROUPS).where(among(tx, PORT_SECURITY_GROUPS.c.port_id, ids))):
-        groups[row.port_id].append(row.security_group_id)
-    found = tx.rows(sa.select(PORTS).where(among(tx, PORTS.c.id, ids)))
-    return {row["id"]: _port(row, addresses[row["id"]], groups[row["id"]]) for row in found}
+    member = PORT_SECURITY_GROUPS.c
+    memberships = sa.select(member.port_id, member.security_group_id).where(among(tx, member.port_id, ids))
+    for port_id, group_id in tx.tuples(memberships):
+        groups[port_id].append(group_id)
+    columns = [PORTS.c[name] for name in PORT_COLUMNS]
+    rows = tx.execute(sa.select(*columns).where(among(tx, PORTS.c.id, ids))).all()
+    return {row.id: _port(row, addresses.get(row.id, ()), groups.get(row.id, ())) for row in rows}
 
 
 def networks(tx: Tx, ids: Collection[str]) -> Rendered:
@@ -201,29 +211,29 @@ _RENDERERS: Mapping[str, Callable[[Tx, Collection[str]], Rendered]] = {
 }
 
 
-def _port(row: Mapping[str, Any], addresses: Iterable[FixedIp], groups: Iterable[str]) -> Port:
-    pairs = {AddressPair(pair["ip_address"], pair["mac_address"]) for pair in row["allowed_address_pairs"] or ()}
+def _port(row: Any, addresses: Iterable[FixedIp], groups: Iterable[str]) -> Port:
+    pairs = {AddressPair(pair["ip_address"], pair["mac_address"]) for pair in row.allowed_address_pairs or ()}
     options = {
         DhcpOption(option["opt_name"], option["opt_value"] or "", int(option.get("ip_version") or 4))
-        for option in row["extra_dhcp_opts"] or ()
+        for option in row.extra_dhcp_opts or ()
     }
-    owner = row["device_owner"] or ""
+    owner = row.device_owner or ""
     return Port(
-        id=row["id"],
-        network_id=row["network_id"],
-        mac=row["mac_address"],
-        project_id=row["project_id"] or "",
-        device_id=row["device_id"] or "",
+        id=row.id,
+        network_id=row.network_id,
+        mac=row.mac_address,
+        project_id=row.project_id or "",
+        device_id=row.device_id or "",
         device_owner=owner,
-        host="" if row["binding_vif_type"] in UNBOUND else row["binding_host_id"] or "",
-        admin_state_up=row["admin_state_up"],
+        host="" if row.binding_vif_type in UNBOUND else row.binding_host_id or "",
+        admin_state_up=row.admin_state_up,
         # Routers and DHCP servers answer for others, also on a port that a user made.
-        port_security=bool(row["port_security_enabled"]) and not owner.startswith(SERVICE_PREFIX),
+        port_security=bool(row.port_security_enabled) and not owner.startswith(SERVICE_PREFIX),
         fixed_ips=tuple(addresses),
         address_pairs=tuple(sorted(pairs, key=msgspec.structs.astuple)),
         security_groups=tuple(sorted(groups)),
         dhcp_options=tuple(sorted(options, key=msgspec.structs.astuple)),
-        vnic_type=row["binding_vnic_type"] or "normal",
+        vnic_type=row.binding_vnic_type or "normal",
     )
 
 

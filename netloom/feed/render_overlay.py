@@ -72,7 +72,7 @@ def _ports(tx: Tx, ids: Collection[str]) -> list[Any]:
         .join(NETWORKS, NETWORKS.c.id == table.network_id)
         .where(among(tx, table.id, ids), NETWORKS.c.provider_network_type.in_(OVERLAYS), *_plugged())
     )  # fmt: skip
-    return list(tx.execute(statement))
+    return list(tx.execute(statement).all())
 
 
 def _plugged() -> tuple[sa.ColumnElement[bool], ...]:
@@ -100,8 +100,8 @@ def _paired(tx: Tx, rows: Collection[Any]) -> Mapping[str, list[str]]:
 
     An address that several may have, such as one that moves between instances by VRRP, is left to be learned.
     """
-    asked = {row.id: _single(row.allowed_address_pairs or (), row.mac_address) for row in rows}
-    asked = {port_id: own for port_id, own in asked.items() if own}
+    paired = [row for row in rows if row.allowed_address_pairs]
+    asked = {row.id: own for row in paired if (own := _single(row.allowed_address_pairs, row.mac_address))}
     if not asked:
         return {}
     networks = {row.id: row.network_id for row in rows if row.id in asked}

@@ -6,6 +6,7 @@ is told only what is another for it. A fragment that nobody connected wants is n
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from netloom.feed import changes
 from netloom.feed.interest import interest
@@ -118,9 +119,10 @@ class View:
 
     def _first(self, holds: Mapping[str, str], wanted: set[str]) -> Update:
         """The first update of a connection, also when there is nothing to tell: the agent holds all then."""
-        pieces = self._sorted(wanted)
-        removed = holds.keys() - {piece.name for piece in pieces}
-        return Update([piece for piece in pieces if holds.get(piece.name) != piece.version], sorted(removed), True)
+        there = [piece for name in wanted if (piece := self._pieces[name]) is not None]
+        removed = holds.keys() - {piece.name for piece in there}
+        pieces = [piece for piece in there if holds.get(piece.name) != piece.version]
+        return Update(sorted(pieces, key=attrgetter("name")), sorted(removed), complete=True)
 
     def _sorted(self, names: Collection[str]) -> list[Piece]:
         """The fragments of these names, as far as there are such."""

@@ -50,31 +50,33 @@ class Role(Protocol):
 
 
 def heartbeat(tx: Tx, context: Context, host: str, roles: Sequence[Role], started: bool = False) -> None:
-    """Note that a host lives; ``started``: its agent has just connected.
+    """Note that a host lives, and what it does; ``started``: its agent has just connected."""
+    heartbeats(tx, context, {host: (roles, started)})
+
+
+def heartbeats(tx: Tx, context: Context, told: Mapping[str, tuple[Sequence[Role], bool]]) -> None:
+    """Note for each host that it lives, with its roles, and whether its agent has just connected.
 
     When a role is new or back from the dead, it gets work: networks and routers without a live agent, and ports
-    whose binding had failed.
+    whose binding had failed. The number of statements does not depend on the number of hosts.
     """
     now = tx.now.strftime(binding.HEARTBEAT_FORMAT)
-    held = {row["agent_type"]: row for row in tx.rows(sa.select(AGENTS).where(AGENTS.c.host == host))}
-    fresh = [_new(tx, host, role, now) for role in roles if role.agent_type not in held]
-    if fresh:
+    rows = tx.rows(sa.select(AGENTS).where(among(tx, AGENTS.c.host, sorted(told))))
+    held = {(row["host"], row["agent_type"]): row for row in rows}
+    roles = {(host, role.agent_type): (role, started) for host, (each, started) in told.items() for role in each}
+    if fresh := [_new(tx, key[0], role, now) for key, (role, _) in sorted(roles.items()) if key not in held]:
         tx.execute(AGENTS.insert(), fresh)
-    for role in roles:
-        if role.agent_type in held:
-            _refresh(tx, held[role.agent_type], role, now, started)
+    _refresh(tx, [(held[key], role, started) for key, (role, started) in sorted(roles.items()) if key in held], now)
     since = binding.alive_since(tx, context)
     awake = [
-        role
-        for role in roles
-        if role.agent_type not in held
-        or held[role.agent_type]["heartbeat_timestamp"] < since
-        or _differs(held[role.agent_type], role, PLUGGING)
+        key
+        for key, (role, _) in roles.items()
+        if key not in held or held[key]["heartbeat_timestamp"] < since or _differs(held[key], role, PLUGGING)
     ]
-    for role in roles:
-        if role.agent_type == binding.SWITCH_AGENT and _differs(held.get(role.agent_type, {}), role, TUNNELLING):
-            tx.changed("peer", host)
-    _give_work(tx, context, [host], {role.agent_type for role in awake})
+    for key, (role, _) in roles.items():
+        if role.agent_type == binding.SWITCH_AGENT and _differs(held.get(key, {}), role, TUNNELLING):
+            tx.changed("peer", key[0])
+    _give_work(tx, context, sorted({host for host, _ in awake}), {agent_type for _, agent_type in awake})
 
 
 def beat(tx: Tx, context: Context, heard: Mapping[Heard, float]) -> set[str]:
@@ -145,9 +147,20 @@ def _told(role: Role) -> View:
     }
 
 
-def _refresh(tx: Tx, held: Mapping[str, Any], role: Role, now: str, started: bool) -> None:
-    values = _told(role) | {"heartbeat_timestamp": now} | ({"started_at": now} if started else {})
-    tx.execute(AGENTS.update().where(AGENTS.c.id == held["id"]).values(values))
+def _refresh(tx: Tx, known: Sequence[tuple[Mapping[str, Any], Role, bool]], now: str) -> None:
+    """Write down that known roles live, which of them have just started, and what is new of them."""
+    for values, ids in (
+        ({"heartbeat_timestamp": now}, [row["id"] for row, _, _ in known]),
+        ({"started_at": now}, [row["id"] for row, _, started in known if started]),
+    ):
+        if ids:
+            tx.execute(AGENTS.update().where(among(tx, AGENTS.c.id, ids)).values(values))
+    news = [(row["id"], _told(role)) for row, role, _ in known if any(row[k] != v for k, v in _told(role).items())]
+    if news:
+        told_values: View = {name: sa.bindparam(f"new_{name}") for name in news[0][1]}
+        update = AGENTS.update().where(AGENTS.c.id == sa.bindparam("of_agent")).values(told_values)
+        told = [{f"new_{name}": value for name, value in each.items()} for _, each in news]
+        tx.execute(update, [each | {"of_agent": agent_id} for each, (agent_id, _) in zip(told, news, strict=True)])
 
 
 def _differs(held: Mapping[str, Any], role: Role, names: Sequence[str]) -> bool:
