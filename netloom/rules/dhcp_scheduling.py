@@ -1,12 +1,11 @@
-"""Which hosts serve DHCP for a network, and the ports from which they do.
+"""Which hosts serve DHCP for a network.
 
 ``refresh`` compares what is there with what should be, and changes the difference: it can be called at any time.
 """
 
-import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +14,9 @@ from netloom.model.errors import Conflict, NotFound
 from netloom.model.networks import NETWORK
 from netloom.model.owners import DHCP
 from netloom.model.ports import PORT
-from netloom.rules import addresses, binding, placement, ports, reading
+from netloom.rules import addresses, dhcp_ports, placement, ports, reading
 from netloom.rules.context import Context
+from netloom.rules.dhcp_ports import Target
 from netloom.rules.placement import DHCP_AGENT, Candidate
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -45,24 +45,6 @@ class NetworkNotHostedByDhcpAgent(Conflict):
     message = "The network {network_id} is not hosted by the DHCP agent {agent_id}."
 
 
-class Target(NamedTuple):
-    """How a network should be served: which subnets, and from which hosts."""
-
-    network: View
-    subnet_ids: list[str]
-    hosts: list[str]
-
-
-class Work(NamedTuple):
-    """What is to be done with DHCP ports, for many networks at once."""
-
-    create: list[View]
-    """Bodies."""
-    move: dict[str, View]
-    """Attributes of another host, by id of the port."""
-    delete: list[str]
-
-
 def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
     """Have these networks served by as many live agents as the settings say, or by none without DHCP subnets."""
     networks = reading.by_ids(tx, context, NETWORK, sorted(network_ids), lock="change", fields=frozenset())
@@ -79,15 +61,11 @@ def refresh(tx: Tx, context: Context, network_ids: Collection[str]) -> None:
         held[port["network_id"]][port["binding:host_id"]] = port
     ready = {key: {host for host, port in mine.items() if port["status"] == "ACTIVE"} for key, mine in held.items()}
     served = _bind(tx, context, [network for network in networks if subnets[network["id"]]], ids, ready)
-    work = Work([], {}, [])
-    for network in networks:
-        network_id = network["id"]
-        target = Target(network, [subnet["id"] for subnet in subnets[network_id]], sorted(served[network_id]))
-        _serve(tx, context, target, held[network_id], work)
-    _move(tx, context, work.move)
-    ports.delete_internal(tx, context, work.delete)
-    if work.create:
-        ports.create_internal(tx, context, work.create)
+    targets = [
+        Target(network, [subnet["id"] for subnet in subnets[key]], sorted(served[key]), held[key])
+        for key, network in zip(ids, networks, strict=True)
+    ]
+    dhcp_ports.serve(tx, context, targets)
 
 
 def refresh_all(tx: Tx, context: Context) -> None:
@@ -176,11 +154,6 @@ def networks_of(tx: Tx, context: Context, agent: View) -> list[View]:
     return reading.by_ids(tx, context, NETWORK, ids)
 
 
-def device_id(host: str, network_id: str) -> str:
-    """``device_id`` of the DHCP port of a host: derived from the host's short name, as operators know it."""
-    return f"dhcp{uuid.uuid5(uuid.NAMESPACE_DNS, host.split('.', maxsplit=1)[0])}-{network_id}"
-
-
 def _bind(
     tx: Tx, context: Context, networks: Sequence[View], ids: Sequence[str], ready: Mapping[str, Collection[str]]
 ) -> dict[str, set[str]]:
@@ -234,58 +207,6 @@ def _ready(tx: Tx, network_ids: Collection[str]) -> dict[str, set[str]]:
     for network_id, host in tx.tuples(statement):
         found[network_id].add(host)
     return found
-
-
-def _serve(tx: Tx, context: Context, target: Target, held: Mapping[str, View], work: Work) -> None:
-    """See to the DHCP ports of a network, which must be in step with its hosts and subnets.
-
-    The port of a host that no longer serves the network goes to one that now does: its addresses stay.
-    """
-    spare = [held[host] for host in sorted(held.keys() - set(target.hosts))]
-    for host in target.hosts:
-        port = held.get(host) or (spare.pop() if spare else None)
-        if port is None:
-            work.create.append(_body(target, host))
-        elif "fixed_ips" in (changes := _changes(target, host, port)):
-            ports.update_internal(tx, context, port, changes)
-        elif changes:
-            work.move[port["id"]] = changes | {"network_id": target.network["id"]}
-    work.delete.extend(port["id"] for port in spare)
-
-
-def _move(tx: Tx, context: Context, moves: Mapping[str, View]) -> None:
-    """Have other hosts take over DHCP ports."""
-    devices = [{"port": key, "device": move["device_id"]} for key, move in moves.items() if "device_id" in move]
-    if devices:
-        one = PORTS.update().where(PORTS.c.id == sa.bindparam("port"))
-        tx.execute(one.values(device_id=sa.bindparam("device")), devices)
-    hosts = {key: move["binding:host_id"] for key, move in moves.items() if "binding:host_id" in move}
-    binding.bind_hosts(tx, context, hosts)
-    for move in moves.values():
-        tx.changed("dhcp", move["network_id"])
-
-
-def _changes(target: Target, host: str, port: View) -> View:
-    """What must change of a DHCP port for it to serve the network from a host."""
-    covered = {place["subnet_id"]: place for place in port["fixed_ips"]}
-    wanted: View = {"binding:host_id": host, "device_id": device_id(host, target.network["id"])}
-    if covered.keys() != set(target.subnet_ids):
-        wanted["fixed_ips"] = [
-            *(covered.get(key, {"subnet_id": key}) for key in target.subnet_ids),
-            *({"subnet_id": key, "delete_subnet": True} for key in covered if key not in target.subnet_ids),
-        ]
-    return {name: value for name, value in wanted.items() if port[name] != value}
-
-
-def _body(target: Target, host: str) -> View:
-    return {
-        "network_id": target.network["id"],
-        "project_id": target.network["project_id"],
-        "device_owner": DHCP,
-        "device_id": device_id(host, target.network["id"]),
-        "fixed_ips": [{"subnet_id": key} for key in target.subnet_ids],
-        "binding:host_id": host,
-    }
 
 
 def _binding(tx: Tx, agent: View, network_id: str) -> View | None:

@@ -7,6 +7,7 @@ import pytest
 from netloom.model.agents import AGENT
 from netloom.rules import agents, dhcp_scheduling, reading
 from netloom.rules.context import Context
+from netloom.rules.dhcp_ports import device_id
 from netloom.store.tables.network import AGENTS
 from tests.rules.cloud import Cloud, View, admin, dhcp_role, member
 from tests.statements import statements
@@ -39,7 +40,7 @@ def test_a_dhcp_subnet_has_its_port_with_the_lowest_address(cloud: Cloud) -> Non
     net = network(cloud, "10.0.0.0/24")
     (port,) = dhcp_ports(cloud, net)
     assert ips(port) == ["10.0.0.2"]
-    assert port["device_id"] == dhcp_scheduling.device_id("node", net)
+    assert port["device_id"] == device_id("node", net)
     assert (port["project_id"], port["name"], port["binding:host_id"]) == ("alpha", "", "node.example.org")
     assert (port["binding:vif_type"], port["port_security_enabled"]) == ("ovs", False)
     assert {f"dhcp/{net}", f"network/{net}", f"port/{port['id']}", "host/node.example.org"} <= cloud.changes()
@@ -95,7 +96,7 @@ def test_a_dead_agents_networks_go_to_a_living_one_with_their_addresses(cloud: C
         dhcp_scheduling.relieve(tx, cloud.admin)
     (port,) = dhcp_ports(cloud, net)
     assert (port["binding:host_id"], ips(port)) == ("h2", ["10.0.0.2"])
-    assert port["device_id"] == dhcp_scheduling.device_id("h2", net)
+    assert port["device_id"] == device_id("h2", net)
     kill(cloud, "h2")
     with cloud.store.write() as tx:
         dhcp_scheduling.relieve(tx, cloud.admin)
