@@ -12,7 +12,7 @@ from netloom.plan import conntrackd, keepalived, metadata, names, routing
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
-from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable
+from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable, Sysctl
 
 HEALTH = "health"
 """File beside keepalived's configuration, from which it reads how fit the host is."""
@@ -26,6 +26,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         if router.ha is None:
             continue
         yield _mute(router)
+        yield _tolerance(router)
         own = member(router, intent, settings)
         if own is not None:
             network = intent.networks[router.ha.network_id]
@@ -52,6 +53,19 @@ def _mute(router: Router) -> FilterTable:
             Chain(name="OUTPUT", policy="ACCEPT", rules=(f"-j {MUTE_CHAIN}",)),
             Chain(name=MUTE_CHAIN, rules=("-s ::/128 -o qr-+ -j DROP", "-s ::/128 -o qg-+ -j DROP")),
         ),
+        origin=router.name,
+    )
+
+
+def _tolerance(router: Router) -> Sysctl:
+    """A host that was not active for a while does not know how far connections have come meanwhile.
+
+    It would not translate their packets, and would take them for its own and reset the connections.
+    """
+    return Sysctl(
+        namespace=names.router_namespace(router.id),
+        name="net/netfilter/nf_conntrack_tcp_be_liberal",
+        value="1",
         origin=router.name,
     )
 

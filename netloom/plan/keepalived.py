@@ -58,6 +58,7 @@ global_defs {{
     vrrp_garp_master_refresh 10
     vrrp_garp_lower_prio_delay 1
     vrrp_garp_lower_prio_repeat 3
+    vrrp_higher_prio_send_advert true
 }}
 track_file health {{
     file ${{_PWD}}/{health}
@@ -97,7 +98,8 @@ def configuration(
 
     ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds: a fraction needs
     VRRPv3, a whole number speaks VRRPv2. An advertisement names one address only, so that it stays short; devices
-    are not tracked, so that one that is about to be removed is no failure.
+    are not tracked, so that one that is about to be removed is no failure. A host that yields says so once more: the
+    other one, which may have been active all the time, then announces its addresses again.
     """
     ordered = sorted(routes, key=lambda route: bool(route.via))  # a next hop is reached by an on-link route
     return CONFIGURATION.format(
