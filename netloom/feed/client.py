@@ -57,6 +57,8 @@ class Mirror:
         self._fragments: dict[str, Fragment] = {}
         self.complete = False
         """Whether all that the host should hold is here; before that nothing may be swept."""
+        self.current = False
+        """Whether a server has told all since this process runs; before that it is what was known before."""
         self._load()
 
     def _load(self) -> None:
@@ -83,6 +85,7 @@ class Mirror:
                 self._pieces[piece.name] = piece
                 self._fragments[piece.name] = _decode_fragment(piece.body)
             self.complete = self.complete or update.complete
+            self.current = self.current or update.complete
             pieces = list(self._pieces.values())
         if update.complete and (update.pieces or update.removed):
             self._save(pieces)

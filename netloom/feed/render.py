@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from netloom.feed.facts import UNBOUND
+from netloom.feed.facts import UNBOUND, filled, is_filled
 from netloom.feed.fragments import (
     AddressPair,
     AddressSet,
@@ -47,8 +47,7 @@ from netloom.store.tables.network import (
 
 PORT_COLUMNS = (
     "id", "network_id", "mac_address", "project_id", "device_id", "device_owner", "binding_host_id",
-    "binding_vif_type", "binding_vnic_type", "admin_state_up", "port_security_enabled", "allowed_address_pairs",
-    "extra_dhcp_opts",
+    "binding_vif_type", "binding_vnic_type", "admin_state_up", "port_security_enabled",
 )  # fmt: skip
 """Those that a port's fragment follows from: others would only take time to read."""
 Rendered = Mapping[str, Fragment]
@@ -94,7 +93,8 @@ def ports(tx: Tx, ids: Collection[str]) -> Rendered:
     memberships = sa.select(member.port_id, member.security_group_id).where(among(tx, member.port_id, ids))
     for port_id, group_id in tx.tuples(memberships):
         groups[port_id].append(group_id)
-    columns = [PORTS.c[name] for name in PORT_COLUMNS]
+    columns: list[sa.ColumnElement[Any]] = [PORTS.c[name] for name in PORT_COLUMNS]
+    columns += [filled(PORTS.c.allowed_address_pairs), filled(PORTS.c.extra_dhcp_opts)]
     rows = tx.execute(sa.select(*columns).where(among(tx, PORTS.c.id, ids))).all()
     return {row.id: _port(row, addresses.get(row.id, ()), groups.get(row.id, ())) for row in rows}
 
@@ -153,8 +153,7 @@ def address_sets(tx: Tx, ids: Collection[str]) -> Rendered:
     pairs = sa.select(members.c.security_group_id, PORTS.c.allowed_address_pairs).join(
         PORTS, PORTS.c.id == members.c.port_id
     )
-    # An empty list is stored as [], most ports have it: leave those rows in the database.
-    for row in tx.execute(pairs.where(wanted, sa.func.length(sa.cast(PORTS.c.allowed_address_pairs, sa.Text)) > 2)):
+    for row in tx.execute(pairs.where(wanted, is_filled(PORTS.c.allowed_address_pairs))):
         prefixes[row.security_group_id].update(_prefix(pair["ip_address"]) for pair in row.allowed_address_pairs or ())
     return {key: AddressSet(id=key, prefixes=tuple(sorted(found))) for key, found in prefixes.items()}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from netloom.feed.facts import OVERLAYS, UNBOUND
+from netloom.feed.facts import OVERLAYS, UNBOUND, filled, is_filled
 from netloom.feed.fragments import Neighbour, TunnelPeer
 from netloom.model.owners import HA_PORT, ROUTER_PORTS
 from netloom.store.among import among
@@ -67,7 +67,7 @@ def _ports(tx: Tx, ids: Collection[str]) -> list[Any]:
     statement = (
         sa.select(
             table.id, table.network_id, table.mac_address, table.binding_host_id, table.device_owner, table.device_id,
-            table.allowed_address_pairs,
+            filled(table.allowed_address_pairs),
         )
         .join(NETWORKS, NETWORKS.c.id == table.network_id)
         .where(among(tx, table.id, ids), NETWORKS.c.provider_network_type.in_(OVERLAYS), *_plugged())
@@ -118,7 +118,7 @@ def _claims(tx: Tx, networks: Collection[str], addresses: Collection[str]) -> Ma
     table = PORTS.c
     pairs = sa.select(table.id, table.network_id, table.allowed_address_pairs).where(
         among(tx, table.network_id, networks),
-        sa.func.length(sa.cast(table.allowed_address_pairs, sa.Text)) > 2,  # an empty list is stored as []
+        is_filled(table.allowed_address_pairs),
         *_plugged(),
     )
     for port_id, network, allowed in tx.tuples(pairs):

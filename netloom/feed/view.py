@@ -119,10 +119,13 @@ class View:
 
     def _first(self, holds: Mapping[str, str], wanted: set[str]) -> Update:
         """The first update of a connection, also when there is nothing to tell: the agent holds all then."""
-        there = [piece for name in wanted if (piece := self._pieces[name]) is not None]
-        removed = holds.keys() - {piece.name for piece in there}
-        pieces = [piece for piece in there if holds.get(piece.name) != piece.version]
-        return Update(sorted(pieces, key=attrgetter("name")), sorted(removed), complete=True)
+        pieces, kept = [], set()
+        for name in wanted:
+            if (piece := self._pieces[name]) is not None:
+                kept.add(name)
+                if holds.get(name) != piece.version:
+                    pieces.append(piece)
+        return Update(sorted(pieces, key=attrgetter("name")), sorted(holds.keys() - kept), complete=True)
 
     def _sorted(self, names: Collection[str]) -> list[Piece]:
         """The fragments of these names, as far as there are such."""
