@@ -23,6 +23,8 @@ from netloom.store.tables.feed import APPLIED
 LOG = structlog.get_logger()
 BEAT = 1.0
 """Seconds for which heartbeats that say nothing new are gathered."""
+LATE = 10.0
+"""Seconds without a look at what came after which silence of agents means nothing."""
 RETRY = 1.0
 """Seconds until the next attempt when the database does not answer."""
 TRANSIENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, ServiceUnavailable)
@@ -87,39 +89,43 @@ class Inbox:
         """``refuse`` is told of hosts whose news the rules cannot take; they must tell everything anew."""
         self._store, self._listeners, self._refuse = store, listeners, refuse
         self._news = Batch()
-        self._any, self._urgent = asyncio.Event(), asyncio.Event()
-        self._attentive = time.monotonic()
+        self._urgent = asyncio.Event()
+        self._attentive = self._looked = time.monotonic()
 
     @property
     def attentive(self) -> float:
         """Seconds for which all heartbeats have been written soon after they came: longer silence than that is real."""
-        return time.monotonic() - self._attentive
+        now = time.monotonic()
+        return now - self._attentive if now - self._looked < LATE else 0.0
 
     def put(self, news: Batch) -> None:
         """Have news written soon."""
         self._news.add(news)
-        self._any.set()
         if news.reports or news.states or any(beat.news for beat in news.beats.values()):
             self._urgent.set()
 
     async def run(self) -> None:
         """Write the news until cancelled."""
         while True:
-            await self._any.wait()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), BEAT)
-            self._any.clear()
             self._urgent.clear()
-            batch, self._news = self._news, Batch()
-            try:
-                await asyncio.to_thread(self._write, batch)
-            except Exception as error:
-                LOG.warning("what agents tell cannot be written and is kept", error=str(error), retry_in=RETRY)
+            if not self.attentive:
                 self._attentive = time.monotonic()
-                batch.add(self._news)
-                self._news = batch
-                self._any.set()
-                await asyncio.sleep(RETRY)
+            self._looked = time.monotonic()
+            if self._news:
+                await self._deliver()
+
+    async def _deliver(self) -> None:
+        batch, self._news = self._news, Batch()
+        try:
+            await asyncio.to_thread(self._write, batch)
+        except Exception as error:
+            LOG.warning("what agents tell cannot be written and is kept", error=str(error), retry_in=RETRY)
+            self._attentive = time.monotonic()
+            batch.add(self._news)
+            self._news = batch
+            await asyncio.sleep(RETRY)
 
     def _write(self, batch: Batch) -> None:
         """Write what is new, and take it out of the batch; what remains was not written."""

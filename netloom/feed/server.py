@@ -64,6 +64,8 @@ class Feed:
 
     def __init__(self, store: Store, settings: NetworkSettings, listeners: Listeners) -> None:
         self._store = store
+        # Signs of life never wait for reports.
+        self._life = Inbox(store, listeners, self._refuse)
         self._inbox = Inbox(store, listeners, self._refuse)
         self._hints = Hints(store, self._hear)
         self._sessions: dict[Session, None] = {}
@@ -86,14 +88,14 @@ class Feed:
     @property
     def attentive(self) -> float:
         """Seconds for which this server has heard all its agents: those that were silent for longer are dead."""
-        return self._inbox.attentive
+        return self._life.attentive
 
     async def run(self) -> None:
         """Follow the change log, and write what agents tell, until cancelled."""
         self._loop = asyncio.get_running_loop()
         self._store.listen(self._changed)
         self._wake.set()
-        await asyncio.gather(*map(_lasting, (self._follow, self._inbox.run, self._hints.run)))
+        await asyncio.gather(*map(_lasting, (self._follow, self._life.run, self._inbox.run, self._hints.run)))
 
     def _changed(self) -> None:
         """Something was committed here; called from any thread."""
@@ -166,7 +168,7 @@ class Feed:
         if not isinstance(hello, Hello) or hello.protocol != VERSION:
             await socket.send_bytes(encode(Refused(f"this server speaks version {VERSION} of the protocol")))
             return
-        self._inbox.put(Batch(beats={host: Beat(time.time(), hello.roles, news=True, started=True)}))
+        self._life.put(Batch(beats={host: Beat(time.time(), hello.roles, news=True, started=True)}))
         session = Session(Slice(host, hello.holds), asyncio.ensure_future(self._listen(socket, host, hello.roles)))
         self._sessions[session] = None
         self._wake.set()
@@ -184,7 +186,7 @@ class Feed:
     async def _listen(self, socket: WebSocket, host: str, roles: list[Role]) -> None:
         while True:
             news, roles = _news(host, decode_agent(await socket.receive_bytes()), roles)
-            self._inbox.put(news)
+            (self._life if news.beats else self._inbox).put(news)
 
 
 async def _lasting(work: Callable[[], Awaitable[None]]) -> None:

@@ -156,3 +156,27 @@ def test_wrong_news_of_one_are_in_nobodys_way(store, rules):
     deliver(store, rules, news, done=lambda: rules.states)
     assert [host for beats in rules.present for host in beats] == ["a", "z"]
     assert rules.refused == ["bad"]
+
+
+@pytest.mark.parametrize("trouble", ["database", "stall"])
+def test_silence_means_nothing_while_agents_cannot_be_heard(store, rules, trouble, monkeypatch):
+    monkeypatch.setattr("netloom.feed.inbox.RETRY", 0.05)
+    monkeypatch.setattr("netloom.feed.inbox.LATE", 0.4)
+    monkeypatch.setattr("netloom.feed.inbox.BEAT", 0.1)
+
+    async def run() -> None:
+        inbox = Inbox(store, rules.listeners(), rules.refused.append)
+        running = asyncio.create_task(inbox.run())
+        await asyncio.sleep(0.6)
+        assert inbox.attentive > 0.5
+        if trouble == "stall":
+            time.sleep(0.6)
+            assert inbox.attentive == 0
+        else:
+            rules.failures = [sa.exc.OperationalError("UPDATE", {}, Exception("gone"))]
+            inbox.put(Batch(beats={"h": beat(news=True)}))
+        await asyncio.sleep(0.3)
+        assert inbox.attentive < 0.5
+        running.cancel()
+
+    asyncio.run(run())
