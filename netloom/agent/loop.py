@@ -29,6 +29,8 @@ OVS_RUNDIR = Path("/run/openvswitch")
 """Where bridges' sockets are when the database is reached by TCP."""
 RETRY = 2.0
 """Seconds until the next attempt after a failure."""
+PATIENCE = 10.0
+"""Seconds to wait for a server after a boot, before what was known earlier is made again."""
 
 
 class Agent:
@@ -81,6 +83,7 @@ class Agent:
         self._stream.start()
         self._teller.start(host.elections)
         audited = time.monotonic()
+        self._hear_first()
         try:
             while not self._stopped:
                 delay = self._converge(host)
@@ -94,6 +97,17 @@ class Agent:
             self._teller.stop()
             responder.stop()
             host.close()
+
+    def _hear_first(self) -> None:
+        """After a boot, wait for a server: what was here may be elsewhere by now, and must not be announced."""
+        heard = self._settings.run_dir / "heard"
+        if heard.exists():
+            return
+        until = time.monotonic() + PATIENCE
+        while not (self._mirror.current or self._stopped) and time.monotonic() < until:
+            select.select([self._wake], [], [], max(until - time.monotonic(), 0))
+            _drain(self._wake)
+        heard.touch()
 
     def _reach_host(self) -> Host | None:
         """The host, once its Open vSwitch answers; None when we are stopped before."""
