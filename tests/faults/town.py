@@ -97,7 +97,7 @@ class Traffic:
         for way, probe in self._ways.items():
             for protocol, told in json.loads(probe.end()).items():
                 self.told[f"{way} {protocol}"] = told
-        print(json.dumps(self.told))
+        print({way: {name: told[name] for name in ("sent", "lost", "gap")} for way, told in self.told.items()})
 
     @property
     def losses(self) -> dict[str, Any]:
