@@ -9,13 +9,18 @@ from collections.abc import Iterator, Mapping
 
 from netloom.feed.fragments import HaPort, Network, Router
 from netloom.plan import conntrackd, keepalived, metadata, names, routing
+from netloom.plan import pipeline as p
+from netloom.plan.forwarding import uplink
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
-from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable, Sysctl
+from netloom.plan.switching import UNTAGGED
+from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable, Flow, Sysctl
 
 HEALTH = "health"
 """File beside keepalived's configuration, from which it reads how fit the host is."""
+ADVERTS_PER_SECOND = 250
+"""Of all routers of a host whose switch is in userspace: more would keep it from its work."""
 MUTE_CHAIN = "neutron-l3-agent-OUTPUT"
 SCRIPT = File(path="ha/keepalived.sh", text=keepalived.SCRIPT)
 
@@ -31,6 +36,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         if own is not None:
             network = intent.networks[router.ha.network_id]
             yield from _device(router, own, network, settings, vlans)
+            yield from _flows(router, own, network, settings, vlans[network.id])
             yield from _keepalived(router, own, intent, settings)
             yield from _conntrackd(router, own)
             yield _election(router, own, intent, settings)
@@ -41,6 +47,18 @@ def member(router: Router, intent: Intent, settings: PlanSettings) -> HaPort | N
     if router.ha is None or router.ha.network_id not in intent.networks:
         return None
     return next((port for port in router.ha.ports if port.host == settings.host), None)
+
+
+def advert_int(intent: Intent, settings: PlanSettings) -> float:
+    """Seconds between advertisements: as configured, or doubled as often as it takes when there are too many routers.
+
+    Doubled, so that another router seldom changes it; hosts that differ in it understand each other (RFC 5798 6.1).
+    """
+    seconds = settings.ha_vrrp_advert_int
+    routers = sum(router.ha is not None for router in routing.active(intent))
+    while settings.datapath_type == "netdev" and routers > seconds * ADVERTS_PER_SECOND:
+        seconds *= 2
+    return seconds
 
 
 def _mute(router: Router) -> FilterTable:
@@ -87,12 +105,32 @@ def _device(
     yield Address(namespace=namespace, device=device, cidr=own.address, origin=router.name)
 
 
+def _flows(router: Router, own: HaPort, network: Network, settings: PlanSettings, vlan: int) -> Iterator[Flow]:
+    """Hosts of one election hear each other alone.
+
+    Flooding would hand the advertisements of each router to the devices of all others of the project.
+    """
+    assert router.ha is not None
+    patch, device, bridge = uplink(network, settings), names.router_ha(own.port_id), settings.integration_bridge
+    if not patch:
+        return
+    out = f"mod_vlan_vid:{vlan},output:{patch}"
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, f"in_port={device}", out, origin=router.name)
+    tag = {"vlan": f"dl_vlan={network.segmentation_id}", "flat": UNTAGGED}.get(network.network_type, f"dl_vlan={vlan}")
+    for other in router.ha.ports:
+        if other is not own:
+            match = (f"in_port={patch}", tag, f"dl_src={other.mac}")
+            into = f"strip_vlan,output:{device}"
+            yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, match, into, origin=router.name)
+
+
 def _keepalived(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
     assert router.ha is not None
     text = keepalived.configuration(
         vrid=router.ha.vrid,
         device=names.router_ha(own.port_id),
-        advert_int=settings.ha_vrrp_advert_int,
+        version=keepalived.version(settings.ha_vrrp_advert_int),
+        advert_int=advert_int(intent, settings),
         health=HEALTH,
         addresses=list(_addresses(router, intent, settings)),
         routes=routing.routes(router, intent),
@@ -151,7 +189,7 @@ def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSetting
         health=f"ha/{router.id}/{HEALTH}",
         heard_over=heard_over,
         served_over=tuple(sorted(served_over - {heard_over, ""})) if others else (),
-        handover=keepalived.handover(settings.ha_vrrp_advert_int),
+        handover=keepalived.handover(advert_int(intent, settings)),
         origin=router.name,
     )
 

@@ -89,6 +89,7 @@ def configuration(
     *,
     vrid: int,
     device: str,
+    version: int,
     advert_int: float,
     health: str,
     addresses: Iterable[tuple[str, str]],
@@ -96,16 +97,16 @@ def configuration(
 ) -> str:
     """The text of keepalived.conf.
 
-    ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds: a fraction needs
-    VRRPv3, a whole number speaks VRRPv2. An advertisement names one address only, so that it stays short; devices
-    are not tracked, so that one that is about to be removed is no failure. A host that yields says so once more: the
-    other one, which may have been active all the time, then announces its addresses again.
+    ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds. An advertisement
+    names one address only, so that it stays short; devices are not tracked, so that one that is about to be removed is
+    no failure. A host that yields says so once more: the other one, which may have been active all the time, then
+    announces its addresses again.
     """
     ordered = sorted(routes, key=lambda route: bool(route.via))  # a next hop is reached by an on-link route
     return CONFIGURATION.format(
         name=f"VR_{vrid}",
         startup_delay=STARTUP_DELAY,
-        version=2 if float(advert_int).is_integer() else 3,
+        version=version,
         health=health,
         device=device,
         vrid=vrid,
@@ -115,6 +116,11 @@ def configuration(
         addresses="".join(f"        {cidr} dev {on} no_track\n" for on, cidr in addresses),
         routes="".join(f"        {_route(route)} no_track\n" for route in ordered),
     )
+
+
+def version(advert_int: float) -> int:
+    """Of VRRP, by the configured seconds between advertisements: a fraction needs the third, else it is the second."""
+    return 2 if float(advert_int).is_integer() else 3
 
 
 def elected_address(vrid: int) -> str:

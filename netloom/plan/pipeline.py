@@ -68,6 +68,8 @@ MARK_REVOKED = 1
 DEAD = 65535
 TO_ARP_SPOOF = 10
 TO_MAC_SPOOF = 9
+ELECTION = 5
+"""Between the hosts that carry one router."""
 FROM_NETWORK = 3
 FOREIGN = 2
 """Frames of a physical network that no port here belongs to."""

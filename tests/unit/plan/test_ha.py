@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from netloom.feed.fragments import FloatingIp, Fragment, HaGroup, HaPort, HostRoute, Router
 from netloom.plan import advertise, conntrackd, ha, keepalived, metadata, nat, routing
 from netloom.plan.settings import PlanSettings
-from netloom.state import Address, Daemon, Election, File, HostState, Namespace, Route, Sysctl, Veth
+from netloom.state import Address, Daemon, Election, File, Flow, HostState, Namespace, Route, Sysctl, Veth
 from tests.unit.plan import golden
 from tests.unit.plan import services as cloud
 
@@ -187,3 +187,39 @@ def test_nothing_is_both_planned_and_elected(floating: set[int], routes: set[int
     assert len(block(text(state, "keepalived.conf"), "virtual_routes")) == len(routes) + 2
     (election,) = state.of(Election).values()
     assert f"{election.address}/24" in block(text(state, "keepalived.conf"), "virtual_ipaddress")[0]
+
+
+def test_hosts_of_one_election_hear_each_other_alone() -> None:
+    settings = PlanSettings(host="host1", local_ip="10.0.1.11", tunnel_types=("vxlan",))
+    intent = cloud.intent(cloud.DEMO_NET, cloud.EXT_NET, cloud.SIX_NET, HA_NET, router())
+    flows = HostState(ha.plan(intent, cloud.Facts(), settings, VLANS)).of(Flow).values()
+    assert {(flow.match, flow.actions) for flow in flows} == {
+        ("in_port=ha-255d2e4b-33", "mod_vlan_vid:4,output:patch-tun"),
+        ("in_port=patch-tun,dl_vlan=4,dl_src=fa:16:3e:ae:3b:22", "strip_vlan,output:ha-255d2e4b-33"),
+    }
+
+
+def test_many_routers_on_a_switch_in_userspace_advertise_less_often() -> None:
+    def interval(routers: int, datapath_type: str) -> str:
+        settings = PlanSettings(host="host1", datapath_type=datapath_type, ha_vrrp_advert_int=0.5)
+        others = [router(id=f"router-{number}") for number in range(routers - 1)]
+        intent = cloud.intent(cloud.DEMO_NET, cloud.EXT_NET, cloud.SIX_NET, HA_NET, router(), *others)
+        lines = keepalived_lines(ha.advert_int(intent, settings), settings)
+        return next(line for line in lines if line.startswith("advert_int"))
+
+    assert interval(125, "netdev") == interval(500, "system") == "advert_int 0.5"
+    assert interval(126, "netdev") == "advert_int 1"
+
+
+def keepalived_lines(advert_int: float, settings: PlanSettings) -> list[str]:
+    text = keepalived.configuration(
+        vrid=1,
+        device="ha-1",
+        version=keepalived.version(settings.ha_vrrp_advert_int),
+        advert_int=advert_int,
+        health="health",
+        addresses=[],
+        routes=[],
+    )
+    assert "    vrrp_version 3" in text.splitlines()
+    return [line.strip() for line in text.splitlines()]
