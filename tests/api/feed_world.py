@@ -112,8 +112,8 @@ class Remembering(Mirror):
         self.told: list[Update] = []
 
     def update(self, update: Update) -> None:
+        self.told.append(update)  # first: who sees what it brings finds it here
         super().update(update)
-        self.told.append(update)
 
 
 class Host:

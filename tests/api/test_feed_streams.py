@@ -99,6 +99,7 @@ def test_agents_of_a_lost_server_move_at_once_and_are_told_differences_only(clus
     ports = [port(there, net, "orphan") for _ in range(5)]
     until(lambda: {f"port/{each}" for each in ports} <= host.holds)
     # Whichever of both it has chosen is the one to die.
+    assert _serves(here, "orphan") != _serves(there, "orphan")
     dying, heir = (here, there) if _serves(here, "orphan") else (there, here)
     host.mirror.told.clear()
     dying.end(signal.SIGKILL)
@@ -110,7 +111,9 @@ def test_agents_of_a_lost_server_move_at_once_and_are_told_differences_only(clus
 
 
 def _serves(server: Server, host: str) -> bool:
-    return f"host={host}" in (server.directory / "log").read_text()
+    """Whether an agent is connected to a server, as that one's log tells."""
+    lines = (server.directory / "log").read_text().splitlines()
+    return any("an agent is connected" in line and f"'{host}'" in line for line in lines)
 
 
 def test_agents_die_and_come_back(cluster, servers):
