@@ -79,7 +79,8 @@ def _move(tx: Tx, context: Context, moves: Mapping[str, View]) -> None:
         tx.execute(one.values(device_id=sa.bindparam("device")), devices)
     hosts = {key: move["binding:host_id"] for key, move in moves.items() if "binding:host_id" in move}
     binding.bind_hosts(tx, context, hosts)
-    for move in moves.values():
+    for key, move in moves.items():
+        tx.changed("port", key)  # its device alone may be another
         tx.changed("dhcp", move["network_id"])
 
 
