@@ -120,7 +120,7 @@ def _flows(router: Router, own: HaPort, network: Network, settings: PlanSettings
     for other in router.ha.ports:
         if other is not own:
             match = (f"in_port={patch}", tag, f"dl_src={other.mac}")
-            into = f"strip_vlan,output:{device}"
+            into = p.actions("" if tag == UNTAGGED else "strip_vlan", f"output:{device}")
             yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, match, into, origin=router.name)
 
 

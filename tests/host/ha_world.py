@@ -225,7 +225,8 @@ class World:
 
     def converge(self) -> None:
         for carrier in self.carriers:
-            assert carrier.converge() == []
+            failed = carrier.converge()
+            assert failed == [], failed
 
     def active(self) -> Carrier:
         """The one that is active, once it is exactly one, and the network reaches it."""
