@@ -345,7 +345,7 @@ def test_004_18_both_nodes_see_the_advertisements_of_the_active_one_alone(story)
         lines = story.cloud.on(host).run(*argv).stdout.splitlines()
         assert len(lines) == 8
         assert {line.partition(" ")[2] for line in lines} == {
-            f"IP {active} > 224.0.0.18: VRRPv3, Advertisement, vrid 1, prio 50, intvl 10cs, length 12"
+            f"IP {active} > 224.0.0.18: VRRPv3, Advertisement, vrid 1, prio 50, intvl 7cs, length 12"
         }
 
 
