@@ -13,13 +13,14 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from bench import api, dataplane, fleet, floor, ratios, statements
+from bench import api, dataplane, failover, fleet, floor, ratios, statements
 from bench.results import Result, document, machine, show
 from netloom.cli.terminal import step
 from tests.databases import postgresql_server
 
 USUAL = ("floor", "sqlite", "postgresql", "statements", "dataplane")
-GROUPS = (*USUAL, "fleet")
+GROUPS = (*USUAL, "fleet", "failover")
+AS_ROOT = {"dataplane", "failover"}
 EPILOG = """\
 groups:
   floor       an empty request and a durable commit: what nobody can go below on this machine
@@ -27,10 +28,12 @@ groups:
   postgresql  the same on PostgreSQL (a private server with fsync on)
   statements  SQL statements per request
   fleet       1,000 simulated agents of 50 ports each, two servers, PostgreSQL; only when asked for (some minutes)
+  failover    faults of the active host of a router, in a lab of many hosts (root); only when asked for (a quarter of
+              an hour): how long its floating IP is silent, beside advertisements of the interval of Neutron's guide
   dataplane   a whole cloud in a private machine (root): port to ACTIVE, server to ping, agent restart, netloom up
 
 examples:
-  python -m bench                            everything but the fleet (some minutes)
+  python -m bench                            everything but fleet and failover (some minutes)
   python -m bench sqlite --quick             a first impression (half a minute)
   python -m bench --json result.json         also write the numbers to a file
   python -m bench --directory /srv/disk      put databases on the disk that matters
@@ -63,6 +66,8 @@ def main() -> int:
             results += statements.measure(directory)
         if "dataplane" in arguments.groups:
             results += dataplane.measure(arguments.quick)
+        if "failover" in arguments.groups:
+            results += failover.measure(arguments.quick)
     results += ratios.measure(results)
     print()
     show(results)
@@ -79,7 +84,10 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(GROUPS)}; default: all but fleet"
+        "groups",
+        nargs="*",
+        metavar="GROUP",
+        help=f"what to measure: {', '.join(GROUPS)}; default: all but the last two",
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE, too")
@@ -89,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
     arguments.groups = arguments.groups or list(USUAL)
-    if "dataplane" in arguments.groups and os.geteuid() != 0:
+    if AS_ROOT & set(arguments.groups) and os.geteuid() != 0:
         parser.error("the data plane needs root; without it: python -m bench floor sqlite postgresql statements")
     return arguments
 
