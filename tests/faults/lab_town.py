@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from netloom.lab import faults
 from tests.e2e.world import INTERFACES
@@ -140,6 +141,12 @@ class LabTown:
             self.api.call("DELETE", f"/v2.0/routers/{router}")
             self._made.remove(("/v2.0/routers", router))
 
+    def gateways(self, routers: Sequence[str]) -> list[str]:
+        """The addresses of routers outside."""
+        shown = self.api.all("routers", "fields=id&fields=external_gateway_info")
+        gateway = {router["id"]: router["external_gateway_info"] for router in shown}
+        return [str(gateway[router]["external_fixed_ips"][0]["ip_address"]) for router in routers]
+
     def _boot(self, name: str, port: str, host: str) -> str:
         image = self.api.call("GET", "/image/v2/images")["images"][0]["id"]
         flavor = self.api.call("GET", f"{self.api.compute}/flavors")["flavors"][0]["id"]
@@ -179,6 +186,11 @@ class LabTown:
             self.api.call("DELETE", f"{collection}/{made}")
             if collection == servers:
                 eventually(lambda path=f"{servers}/{made}": self.api.ask("GET", path)[0] == 404, PATIENCE, "its end")
+
+    def enable(self, kind: str, host: str, up: bool) -> None:
+        """Set the admin state of an agent."""
+        (agent,) = self.api.all("agents", f"agent_type={quote(kind)}&host={host}&fields=id")
+        self.api.call("PUT", f"/v2.0/agents/{agent['id']}", {"agent": {"admin_state_up": up}})
 
     # Who is active
 

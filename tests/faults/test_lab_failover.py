@@ -3,6 +3,7 @@
 Bounds are for busy machines, several times of what ``python -m bench failover`` measures.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from tests.sandbox import eventually
 
 FAILOVER = 3.0
 """Seconds of silence of datagrams; of TCP, which doubles its waits, twice as long."""
+MANY = 49
+"""Routers besides that of the town."""
 TOLD = 3.0
 """Seconds from a failover until the API tells of it."""
 
@@ -127,3 +130,46 @@ def test_a_failover_needs_no_agent(town: LabTown) -> None:
         assert town.settled() == (standby, active)
     quick(traffic, "all")
     whole(traffic)
+
+
+def test_a_host_is_emptied_before_maintenance_and_filled_again(town: LabTown) -> None:
+    active, standby = town.settled()
+    with town.traffic() as traffic:
+        with traffic.phase("emptied"):
+            town.enable("L3 agent", active, False)
+            eventually(lambda: town.states() == {standby: "active"}, PATIENCE, f"{standby} alone")
+            eventually(lambda: town.actives() == [standby], PATIENCE, f"{standby} active")
+            town.stays(standby)
+        with traffic.phase("filled"):
+            town.enable("L3 agent", active, True)
+            assert town.settled() == (standby, active)
+            town.stays(standby)
+    quick(traffic, "emptied")
+    unharmed(traffic, "filled")
+    whole(traffic)
+
+
+def test_agents_of_many_routers_start_anew_and_nothing_is_lost(town: LabTown) -> None:
+    many = town.make_routers(*(f"many{number}" for number in range(MANY)))
+    routers = {*many, town.router}
+
+    def elected() -> bool:
+        found = town.all_actives()
+        return found.keys() >= routers and all(len(found[router]) == 1 for router in routers)
+
+    eventually(elected, 2 * PATIENCE, f"one active host of each of {len(routers)} routers")
+    before, daemons = town.all_actives(), town.daemons()
+    pinging = town.probe("ping", *town.gateways(many))
+    with town.traffic() as traffic, traffic.phase("all"):
+        for host in CARRIERS:
+            town.lab.kill(host, "agent")
+        town.lab.heal()
+        town.lab.wait_ready()
+        town.settled()
+    told = json.loads(pinging.end())
+    assert {address: one["lost"] for address, one in told.items() if one["lost"]} == {}
+    unharmed(traffic, "all")
+    whole(traffic)
+    assert town.all_actives() == before
+    assert town.daemons() == daemons
+    town.delete_routers(many)
