@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from netloom.agent import convergence
+from netloom.agent.departures import Departures
 from netloom.agent.elections import Teller
 from netloom.agent.metadata import NovaMetadata, Responder
 from netloom.agent.roles import roles
@@ -18,7 +19,7 @@ from netloom.feed.protocol import Role
 from netloom.host.host import Host
 from netloom.host.layout import Layout
 from netloom.host.vswitch import VSwitch, datapath_type
-from netloom.plan import plan
+from netloom.plan import ha, keepalived, plan
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.settings.host import HostSettings
@@ -64,6 +65,7 @@ class Agent:
             self.wake,
         )
         self._teller = Teller(self._stream.router_states)
+        self._departures = Departures()
 
     def wake(self) -> None:
         """Have the loop look again; callable from any thread and from a signal handler."""
@@ -114,11 +116,16 @@ class Agent:
         while not self._stopped:
             self._revive_switch()
             try:
-                return Host(self._layout, self._guest_root, self._teller.wake)
+                return Host(self._layout, self._guest_root, self._elections_changed)
             except ConnectionError as error:
                 LOG.warning("Open vSwitch does not answer", ovsdb=self._layout.ovsdb, error=str(error), retry_in=RETRY)
                 time.sleep(RETRY)
         return None
+
+    def _elections_changed(self) -> None:
+        self._teller.wake()
+        if self._departures.routers:
+            self.wake()
 
     def _revive_switch(self) -> None:
         """Start what does not run of our own switch."""
@@ -151,7 +158,10 @@ class Agent:
         if not self._mirror.complete:
             return self._settings.audit_interval
         began = time.monotonic()
-        fragments, versions = self._mirror.snapshot()
+        asked, versions = self._mirror.snapshot()
+        patience = keepalived.handover(ha.advert_int(self._intent, self._plan_settings))
+        fragments = self._departures.keep(asked, host.elections(), patience)
+        host.hand_over(self._departures.routers)
         self._intent = Intent(fragments)
         self._revive_switch()
         facts = Facts()
@@ -166,7 +176,9 @@ class Agent:
         self._teller.wake()  # the connection may be a new one
         self._stream.report(convergence.judge(fragments, versions, facts, failures, self._settings.host))
         LOG.debug("converged", seconds=round(time.monotonic() - began, 4), failures=len(failures))
-        return RETRY if failures else self._settings.audit_interval
+        pause = RETRY if failures else self._settings.audit_interval
+        due = self._departures.due_in()
+        return pause if due is None else min(pause, due)
 
     def _roles(self) -> list[Role]:
         return roles(self._settings, self._intent, self._datapath_type)

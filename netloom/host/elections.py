@@ -69,6 +69,7 @@ class Elections:
         self._on_change = on_change
         self._seats: dict[str, _Seat] = {}
         self._ailing: Collection[str] = ()
+        self._leaving: Collection[str] = frozenset()
         self._lock = threading.Lock()
         self._carriers = Carriers()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -116,6 +117,14 @@ class Elections:
             self._ailing = origins
             self._consider()
         os.eventfd_write(self._wake, 1)
+
+    def hand_over(self, routers: Collection[str]) -> None:
+        """Let other hosts have these routers (by id): they take over while this one still serves."""
+        if self._leaving == frozenset(routers):
+            return
+        with self._lock:
+            self._leaving = frozenset(routers)
+            self._consider()
 
     def _join(self, router: str, election: Election) -> None:
         inode = (RUN_NETNS / election.namespace).stat().st_ino
@@ -198,7 +207,7 @@ class Elections:
             if seat.broken_since and now >= seat.broken_since + _PATIENCE:
                 seat.broken_since, seat.whole = 0.0, False
                 seat.resigned_until = now + seat.election.handover
-            elif fitness == LAST_RESORT and seat.active and seat.level in (FIT, None) and seat.election.heard_over:
+            elif seat.active and seat.level in (FIT, None) and fitness != UNFIT and self._poor(seat.election):
                 seat.resigned_until = now + seat.election.handover
             elif now >= seat.resigned_until:
                 seat.resigned_until = 0.0
@@ -207,8 +216,12 @@ class Elections:
     def _fitness(self, election: Election) -> int:
         if self._carriers.lost(election.heard_over):
             return UNFIT
+        return LAST_RESORT if self._poor(election) or election.router in self._leaving else FIT
+
+    def _poor(self, election: Election) -> bool:
+        """Whether there are others, and better none for a moment than this host."""
         poor = election.origin in self._ailing or any(map(self._carriers.lost, election.served_over))
-        return LAST_RESORT if poor else FIT
+        return poor and bool(election.heard_over)
 
     def _read(self, election: Election) -> int | None:
         try:

@@ -1,6 +1,6 @@
 """One host: what it looks like, and the order in which it is brought to its plan."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -121,6 +121,10 @@ class Host:
         From any thread.
         """
         return self._elections.states()
+
+    def hand_over(self, routers: Collection[str]) -> None:
+        """Let other hosts have these routers (by id), no longer those of the last call; this one serves meanwhile."""
+        self._elections.hand_over(routers)
 
     def audit(self) -> None:
         """Take nothing for granted at the next ``apply``."""
