@@ -15,6 +15,14 @@ import subprocess
 from pathlib import Path
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+SETTINGS = (
+    # One handler and one revalidator: a host has few new flows a second, and a lab has many hosts.
+    "other_config:n-handler-threads=1",
+    "other_config:n-revalidator-threads=1",
+    # Milliseconds. What a packet teaches by a cached flow counts only at the next revalidation: a router that has
+    # moved twice in ten seconds, too (by default 500).
+    "other_config:max-revalidator=100",
+)
 STOP_SECONDS = 5.0
 START_SECONDS = 30.0
 _SOCKETS = ("*.mgmt", "*.snoop", "*.ctl", "*.pid", "db.sock")
@@ -56,9 +64,7 @@ class VSwitch:
             self._run("ovsdb-tool", "create", str(database), str(SCHEMA))
         if not daemon_pid(self._pidfile("ovsdb-server")):
             self._daemon("ovsdb-server", str(database), f"--remote=p{self.connection}")
-            # One handler and one revalidator: a host has few new flows a second, and a lab has many hosts.
-            threads = ("other_config:n-handler-threads=1", "other_config:n-revalidator-threads=1")
-            settings = ("--no-wait", "init", "--", "set", "Open_vSwitch", ".", *threads)
+            settings = ("--no-wait", "init", "--", "set", "Open_vSwitch", ".", *SETTINGS)
             self._run("ovs-vsctl", f"--db={self.connection}", *settings)
         if not daemon_pid(self._pidfile("ovs-vswitchd")):
             inside = ("ip", "netns", "exec", self.namespace) if self.namespace else ()
