@@ -25,6 +25,8 @@ SETTINGS = NetworkSettings(
 )
 SYSTEM = Context("", "", frozenset({"admin"}), True, settings=SETTINGS)
 STEPS = 120
+KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer"}
+"""Of fragments that agents must have been told of."""
 
 
 @dataclass
