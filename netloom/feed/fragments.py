@@ -253,4 +253,23 @@ class Neighbour(Fragment, frozen=True, tag="neighbour"):
     place of its MAC must be learned."""
 
 
-AnyFragment = Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer | Neighbour
+class SubPort(msgspec.Struct, frozen=True):
+    """A sub-port of a trunk."""
+
+    port_id: str
+    vlan: int
+    """Tag by which the instance behind the trunk knows its network, 1 to 4094."""
+
+
+class Trunk(Fragment, frozen=True, tag="trunk"):
+    """A trunk, to the host of its parent port; the sub-ports are bound to that host, too."""
+
+    port_id: str
+    """The parent port: its network reaches the instance without a tag."""
+    sub_ports: tuple[SubPort, ...]
+    """In the order of their tags."""
+
+
+AnyFragment = (
+    Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer | Neighbour | Trunk
+)

@@ -15,6 +15,7 @@ from netloom.feed.fragments import (
     Router,
     SecurityGroup,
     Server,
+    Trunk,
     TunnelPeer,
 )
 
@@ -75,6 +76,11 @@ class Intent:
     def neighbours(self) -> Mapping[str, Neighbour]:
         """Ports of shared overlay networks, by id of the port."""
         return self._of(Neighbour)
+
+    @cached_property
+    def trunks(self) -> Mapping[str, Trunk]:
+        """Trunks whose parent port is bound to this host."""
+        return self._of(Trunk)
 
     @cached_property
     def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:
