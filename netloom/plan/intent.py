@@ -83,6 +83,12 @@ class Intent:
         return self._of(Trunk)
 
     @cached_property
+    def trunk_of(self) -> Mapping[str, Trunk]:
+        """The trunk that a port is the parent or a sub-port of, by id of the port."""
+        trunks = self.trunks.values()
+        return {port: t for t in trunks for port in (t.port_id, *(sub.port_id for sub in t.sub_ports))}
+
+    @cached_property
     def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:
         """The known ports of each network, by network id."""
         grouped: dict[str, list[Port]] = {}

@@ -1,0 +1,68 @@
+"""Where an instance's card meets Open vSwitch: by which device, on which bridge, and as what on br-int.
+
+The card of an ordinary port is on br-int. That of a trunk's parent is on the trunk's own bridge, from which patches
+lead to br-int, one for the parent and one for each sub-port: on br-int a patch is what a card is elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from netloom.feed.fragments import Port, SubPort, Trunk
+from netloom.plan import names
+from netloom.plan.intent import Intent
+from netloom.plan.settings import PlanSettings
+from netloom.state import Facts
+
+HYBRID = "iptables_hybrid"
+"""The firewall driver with a Linux bridge between an instance and the switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """What stands on br-int for a port whose instance is plugged."""
+
+    device: str
+    """A card, or the end of a patch."""
+    port_id: str
+    mac: str
+    origin: str
+    peer: str = ""
+    """Other end of the patch, on the trunk's bridge; empty for a card."""
+
+
+def device(port_id: str, settings: PlanSettings) -> str:
+    """Device that an instance's card is for Open vSwitch: its tap, or what leads to its Linux bridge."""
+    return names.hybrid_outer(port_id) if settings.firewall_driver == HYBRID else names.tap(port_id)
+
+
+def bridge(port_id: str, intent: Intent, settings: PlanSettings) -> str:
+    """Bridge that this device belongs on."""
+    trunk = intent.trunk_of.get(port_id)
+    return names.trunk_bridge(trunk.id) if trunk and trunk.port_id == port_id else settings.integration_bridge
+
+
+def plugged(intent: Intent, facts: Facts) -> Mapping[str, Plug]:
+    """What stands on br-int for each plugged port, by port id. Sub-ports are plugged when their parent is."""
+    plugs = {
+        port_id: Plug(card.device, port_id, card.mac, f"port/{port_id}") for port_id, card in facts.interfaces.items()
+    }
+    for trunk in intent.trunks.values():
+        if card := facts.interfaces.get(trunk.port_id):
+            plugs |= {plug.port_id: plug for plug in _patches(trunk, card.mac, intent)}
+    return plugs
+
+
+def sub_ports(trunk: Trunk, intent: Intent) -> Iterator[tuple[SubPort, Port]]:
+    """The sub-ports of a trunk that are known as ports, too."""
+    for sub in trunk.sub_ports:
+        if port := intent.ports.get(sub.port_id):
+            yield sub, port
+
+
+def _patches(trunk: Trunk, mac: str, intent: Intent) -> Iterator[Plug]:
+    """Of the parent and the sub-ports. ``mac`` is that of the parent's card."""
+    here, there = names.parent_on_integration(trunk.port_id), names.parent_on_trunk(trunk.port_id)
+    yield Plug(here, trunk.port_id, mac, trunk.name, there)
+    for _, port in sub_ports(trunk, intent):
+        here, there = names.sub_port_on_integration(port.id), names.sub_port_on_trunk(port.id)
+        yield Plug(here, port.id, port.mac.lower(), port.name, there)
