@@ -14,6 +14,7 @@ from netloom.plan import (
     nat,
     routing,
     switching,
+    trunks,
     tunnels,
     vlans,
 )
@@ -25,6 +26,7 @@ __all__ = ["Intent", "PlanSettings", "plan"]
 
 PLANNERS = (
     switching.plan,
+    trunks.plan,
     firewall.plan,
     tunnels.plan,
     routing.plan,
@@ -43,7 +45,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
     Raises:
         ValueError: two planners disagree, or the host has more networks than local VLANs.
     """
-    facts = compute.expected(intent, facts)
+    facts = compute.expected(intent, facts, settings)
     local = vlans.assign(attachments.networks_in_use(intent, settings), facts.vlans)
     state = HostState()
     for planner in PLANNERS:

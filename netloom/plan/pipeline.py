@@ -151,6 +151,9 @@ ANSWER = 1
 TO_WIRE = 4
 NOT_FOR_WIRE = 2
 
+# Bridges of trunks: table 0 alone.
+BETWEEN_CARD_AND_PATCH = 1
+
 # MACs --------------------------------------------------------------------------------------------------------
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 GROUP = "01:00:00:00:00:00/01:00:00:00:00:00"

@@ -11,7 +11,7 @@ from netloom.feed.fragments import Port, SubPort, Trunk
 from netloom.plan import names
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
-from netloom.state import Facts
+from netloom.state import Facts, Interface
 
 HYBRID = "iptables_hybrid"
 """The firewall driver with a Linux bridge between an instance and the switch."""
@@ -47,9 +47,14 @@ def plugged(intent: Intent, facts: Facts) -> Mapping[str, Plug]:
         port_id: Plug(card.device, port_id, card.mac, f"port/{port_id}") for port_id, card in facts.interfaces.items()
     }
     for trunk in intent.trunks.values():
-        if card := facts.interfaces.get(trunk.port_id):
+        if card := card_of(trunk, intent, facts):
             plugs |= {plug.port_id: plug for plug in _patches(trunk, card.mac, intent)}
     return plugs
+
+
+def card_of(trunk: Trunk, intent: Intent, facts: Facts) -> Interface | None:
+    """The card of a trunk's parent, once it is plugged; nothing is made for a trunk before."""
+    return facts.interfaces.get(trunk.port_id) if trunk.port_id in intent.ports else None
 
 
 def sub_ports(trunk: Trunk, intent: Intent) -> Iterator[tuple[SubPort, Port]]:
