@@ -75,6 +75,14 @@ class Ovsdb:
                 yield _bridge(row, local.get(row.name, "its local port is missing"))
         yield from (port.ours for port in ports if port.ours)
 
+    def survey(self) -> Iterator[Ours]:
+        """All bridges and ports, whoever made them, as they are; without bridges' local ports."""
+        for row in self._bridges():
+            yield Bridge(name=row.name, datapath_type=row.datapath_type or "system")
+        for port in self._ports():
+            if port.name != port.bridge:
+                yield _switch_port(port.bridge, port.row, port.interface, port.problem, whole=True)
+
     def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
         """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
 
@@ -294,24 +302,24 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
         plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower())
     network = row.other_config.get("net_uuid", "") if tag and tag[0] != DEAD_VLAN else ""
     ofport = interface.ofport[0] if interface.ofport and 0 < interface.ofport[0] < LOCAL_PORT else 0
-    ours = _ours(bridge, row, interface, problem) if MARK in row.external_ids else None
+    marked = MARK in row.external_ids
+    ours = _switch_port(bridge, row, interface, problem, whole=_is_made(row)) if marked else None
     device = name if interface.type == "" and not _is_made(row) else ""
     tag_number = tag[0] if tag else 0
     return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, ofport, device)
 
 
-def _ours(bridge: str, row: Row, interface: Row, problem: str) -> SwitchPort:
-    """A port of ours as it is; of an adopted one only what is ours to set."""
-    made = _is_made(row)
+def _switch_port(bridge: str, row: Row, interface: Row, problem: str, *, whole: bool) -> SwitchPort:
+    """A port as it is; unless it is asked for as a whole, only what is ours to set of one that was adopted."""
     return SwitchPort(
         bridge=bridge,
         name=row.name,
-        kind=interface.type if made else "",
+        kind=interface.type if whole else "",
         tag=row.tag[0] if row.tag else None,
         vlan_mode=row.vlan_mode[0] if row.vlan_mode else "",
         trunks=tuple(sorted(row.trunks)),
-        options=_pairs(interface.options) if made else (),
-        external_ids=_pairs(interface.external_ids) if made else (),
+        options=_pairs(interface.options) if whole else (),
+        external_ids=_pairs(interface.external_ids) if whole else (),
         other_config=_pairs(row.other_config),
         error=problem,
     )

@@ -7,6 +7,7 @@ Origins do not take part in equality: two plans that want the same thing are the
 """
 
 from netloom.state.daemons import Daemon, File
+from netloom.state.devices import Device
 from netloom.state.elections import Election
 from netloom.state.element import Element, Key
 from netloom.state.filters import Chain, FilterTable
@@ -21,6 +22,7 @@ __all__ = [
     "Chain",
     "Changes",
     "Daemon",
+    "Device",
     "Election",
     "Element",
     "Facts",
