@@ -122,6 +122,7 @@ _TABLE = {
     "l3-agents": ("-", "A", "-", "-"),
     "availability_zone": ("-", "reader", "-", "-"),
     "network_ip_availability": ("-", "A S", "-", "-"),
+    "auto_allocated_topology": ("-", "A R", "-", "A M"),
     "quota": ("-", "A G", "A", "A"),
 }
 

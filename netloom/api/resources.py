@@ -6,6 +6,7 @@ from typing import Any
 
 from netloom.api.transactions import write
 from netloom.model.agents import AGENT, AVAILABILITY_ZONE
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
@@ -119,6 +120,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(AGENT, update=agents.update, delete=agents.delete),
     Family(AVAILABILITY_ZONE, key=""),
     Family(NETWORK_IP_AVAILABILITY, key="network_id"),
+    Family(AUTO_ALLOCATED_TOPOLOGY),  # answered by ``topologies``
 )
 
 BY_COLLECTION: Mapping[str, Family] = {family.resource.collection.replace("_", "-"): family for family in FAMILIES}

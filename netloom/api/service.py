@@ -2,7 +2,7 @@
 
 import structlog
 
-from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags
+from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags, topologies
 from netloom.api.access import Access
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
@@ -12,6 +12,7 @@ from netloom.api.policy import Policy
 from netloom.api.resources import BY_COLLECTION, Family
 from netloom.api.routing import collection_key, segments_of, verbs
 from netloom.model.agents import AGENT
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
@@ -55,6 +56,8 @@ class Service:
             return _extensions(request, rest)
         if key == "quotas":
             return quotas.answer(call, rest)
+        if key == AUTO_ALLOCATED_TOPOLOGY.collection:
+            return topologies.answer(call, rest)
         if key not in BY_COLLECTION:
             raise HTTPNotFound
         return _resource(call, BY_COLLECTION[key], rest)

@@ -29,6 +29,10 @@ EXTENSIONS: tuple[Extension, ...] = (
         "allowed-address-pairs", "Allowed Address Pairs", "2013-07-23",
         "More addresses that a port may use beside its own.",
     ),
+    _extension(
+        "auto-allocated-topology", "Auto Allocated Topology Services", "2016-01-01", "Auto Allocated Topology Services",
+        "00:00:00",
+    ),
     _extension("availability_zone", "Availability Zone", "2015-01-01", "Groups of hosts that fail independently."),
     _extension(
         "availability_zone_filter", "Availability Zone Filter Extension", "2018-06-22",

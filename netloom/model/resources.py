@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from netloom.model.agents import AGENT, AVAILABILITY_ZONE
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
@@ -26,6 +27,7 @@ RESOURCES: tuple[Resource, ...] = (
     AGENT,
     AVAILABILITY_ZONE,
     NETWORK_IP_AVAILABILITY,
+    AUTO_ALLOCATED_TOPOLOGY,
 )
 
 BY_COLLECTION: Mapping[str, Resource] = {item.collection: item for item in RESOURCES}

@@ -135,3 +135,10 @@ HA_NETWORKS = sa.Table(
         ["network_id"], ["networks.id"], ondelete="CASCADE", deferrable=True, initially="DEFERRED"
     ),
 )
+AUTO_ALLOCATED_TOPOLOGIES = sa.Table(
+    "auto_allocated_topologies",
+    METADATA,
+    sa.Column("project_id", KEY, primary_key=True),
+    sa.Column("network_id", KEY, sa.ForeignKey("networks.id", ondelete="CASCADE"), nullable=False, unique=True),
+    sa.Column("router_id", KEY, sa.ForeignKey("routers.id", ondelete="SET NULL"), unique=True),
+)
