@@ -1,6 +1,6 @@
 """Intent as a host knows it: its fragments, by kind and id."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
@@ -85,8 +85,7 @@ class Intent:
     @cached_property
     def trunk_of(self) -> Mapping[str, Trunk]:
         """The trunk that a port is the parent or a sub-port of, by id of the port."""
-        trunks = self.trunks.values()
-        return {port: t for t in trunks for port in (t.port_id, *(sub.port_id for sub in t.sub_ports))}
+        return by_port(self.trunks.values())
 
     @cached_property
     def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:
@@ -103,3 +102,8 @@ class Intent:
     def ports_on(self, host: str) -> tuple[Port, ...]:
         """The ports bound to a host."""
         return tuple(port for port in self.ports.values() if port.host == host)
+
+
+def by_port(trunks: Iterable[Trunk]) -> dict[str, Trunk]:
+    """Trunks by the ids of their parents and sub-ports."""
+    return {port: trunk for trunk in trunks for port in (trunk.port_id, *(sub.port_id for sub in trunk.sub_ports))}

@@ -1,0 +1,239 @@
+"""Trunks: one card, several networks, each told by a tag and filtered by the security groups of its own port."""
+
+import random
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from netloom.feed.fragments import Network, Port, SubPort, Trunk
+from netloom.plan import Intent, plan
+from netloom.plan.packet import Packet
+from netloom.plan.settings import PlanSettings
+from netloom.plan.simulate import Switch
+from netloom.plan.vlans import DEAD
+from netloom.state import Bridge, Facts, Flow, HostState, SwitchPort
+from tests.unit.plan import golden
+from tests.unit.plan.switching_world import (
+    BROADCAST,
+    EGRESS_ALL,
+    ICMP,
+    OUTSIDE_MAC,
+    SETTINGS,
+    TCP,
+    WIRE,
+    World,
+    between,
+    group,
+    id_of,
+    network,
+    port,
+    rule,
+    tap,
+)
+
+HYBRID = replace(SETTINGS, firewall_driver="iptables_hybrid")
+PARENT, FIRST, LAST = 1, 11, 14
+SUB_PORTS = range(FIRST, LAST)
+OURS = re.compile(r"\btbr-|\b[ts]p[ti]-")
+TRUNK_ID = id_of(0x3B, 1)
+BRIDGE = f"tbr-{TRUNK_ID[:10]}"
+OPEN = group(1, *EGRESS_ALL, rule(), rule(version=6))
+SSH = group(2, *EGRESS_ALL, rule(protocol=TCP, first=22, last=22))
+CLOSED = group(3, *EGRESS_ALL)
+
+
+def name(prefix: str, number: int) -> str:
+    """A device of the trunk."""
+    return f"{prefix}-{id_of(0xB0, number)[:10]}"
+
+
+def tag(number: int) -> int:
+    """What the instance knows the network of a sub-port by: 1100, 1200, 1300."""
+    return 1100 + 100 * (number - FIRST)
+
+
+def network_of(number: int) -> Network:
+    """The parent is on network 1, sub-ports are on 2, 3 and 4."""
+    return network(1 if number == PARENT else number - FIRST + 2)
+
+
+def trunk(*numbers: int) -> Trunk:
+    """The trunk with these sub-ports."""
+    return Trunk(TRUNK_ID, id_of(0xB0, PARENT), tuple(SubPort(id_of(0xB0, n), tag(n)) for n in numbers))
+
+
+def sub_port(number: int, *groups: str, **changes: object) -> Port:
+    """The port of a sub-port."""
+    fields = {"network_id": network_of(number).id, "device_owner": "trunk:subport", "device_id": ""} | changes
+    return port(number, groups, **fields)
+
+
+def cloud(*numbers: int, settings: PlanSettings = SETTINGS) -> World:
+    """An instance behind a trunk, and one other guest, 21 and so on, on each network of a sub-port."""
+    world = World(settings=settings).put(network(), OPEN, SSH, CLOSED, port(PARENT, [OPEN.id]), trunk(*numbers))
+    for number, groups in zip(numbers, (OPEN, SSH, CLOSED), strict=False):
+        world.put(network_of(number), sub_port(number, groups.id))
+        world.put(port(number + 10, [OPEN.id], network_id=network_of(number).id))
+    return world
+
+
+def inside(number: int) -> int | None:
+    """The tag of a sub-port; of the parent, none."""
+    return None if number == PARENT else tag(number)
+
+
+def walk(world: World, in_port: str, packet: Packet) -> set[tuple[str, int | None]]:
+    """Ports that a packet leaves by, each with the tag that it bears there; bridges' own ports are nobody's."""
+    outputs = Switch(world.plan(), world.connections).send(in_port, packet).outputs
+    return {(output.port, output.vlan) for output in outputs if not output.port.startswith("br-")}
+
+
+def sent(world: World, packet: Packet, vlan: int | None) -> set[tuple[str, int | None]]:
+    """What becomes of a packet that the instance sends with a tag."""
+    return walk(world, tap(PARENT), replace(packet, vlan=vlan))
+
+
+@pytest.mark.parametrize(("file", "settings"), [("trunks", SETTINGS), ("trunks_hybrid", HYBRID)])
+def test_golden(file: str, settings: PlanSettings):
+    world = World(settings=settings).put(network(), OPEN, port(PARENT, [OPEN.id]), trunk(*SUB_PORTS))
+    world.put(*(network_of(n) for n in SUB_PORTS), *(sub_port(n, OPEN.id) for n in SUB_PORTS))
+    lines = str(world.plan()).splitlines(keepends=True)
+    golden.check(file, "".join(line for line in lines if OURS.search(line)))
+
+
+def test_ports_and_tags_are_those_that_operators_know():
+    ports = cloud(*SUB_PORTS).plan().of(SwitchPort)
+    assert (ports[tap(PARENT),].bridge, ports[tap(PARENT),].tag) == (BRIDGE, None)
+    assert (ports[name("tpt", PARENT),].bridge, ports[name("tpt", PARENT),].tag) == (BRIDGE, None)
+    there, here = [ports[name("spt", n),] for n in SUB_PORTS], [ports[name("spi", n),] for n in SUB_PORTS]
+    assert [(p.bridge, p.tag) for p in there] == [(BRIDGE, 1100), (BRIDGE, 1200), (BRIDGE, 1300)]
+    assert [(p.bridge, p.tag) for p in here] == [("br-int", 2), ("br-int", 3), ("br-int", 4)]
+    assert (ports[name("tpi", PARENT),].bridge, ports[name("tpi", PARENT),].tag) == ("br-int", 1)
+    for end in (*here, ports[name("tpi", PARENT),]):
+        ids = dict(end.external_ids)
+        assert ports[dict(end.options)["peer"],].options == (("peer", end.name),)
+        assert ids["iface-id"][:10] == end.name[4:]
+        assert ids["attached-mac"].startswith("fa:16:3e")
+
+
+def test_each_network_leaves_by_its_own_vlan_and_comes_back_with_its_own_tag():
+    world = cloud(*SUB_PORTS)
+    for number in (PARENT, *SUB_PORTS):
+        real = network_of(number).segmentation_id
+        out = replace(between(number, 9, ICMP, 8), dl_dst=OUTSIDE_MAC)
+        assert sent(world, out, inside(number)) == {(WIRE, real)}
+        assert walk(world, WIRE, replace(out.reply(), vlan=real)) == {(tap(PARENT), inside(number))}
+
+
+def test_security_groups_of_each_sub_port_hold_on_its_own_network():
+    world = cloud(*SUB_PORTS)
+    allowed = {FIRST: {22, 80}, FIRST + 1: {22}, FIRST + 2: set()}
+    for number in SUB_PORTS:
+        for dport in (22, 80):
+            came = walk(world, tap(number + 10), between(number + 10, number, TCP, dport))
+            assert came == ({(tap(PARENT), tag(number))} if dport in allowed[number] else set())
+
+
+def test_a_sub_port_says_only_what_is_true_of_it():
+    world = cloud(*SUB_PORTS)
+    other = FIRST + 11
+    ping = between(FIRST + 1, other, ICMP, 8)
+    assert sent(world, ping, tag(FIRST + 1)) == {(tap(other), None)}
+    for lie in (
+        replace(ping, dl_src=port(PARENT).mac),
+        replace(ping, src="10.0.0.77"),
+        replace(between(FIRST, other, ICMP, 8), dl_src=ping.dl_src),
+        replace(ping, protocol=None, dl_dst=BROADCAST, src="10.0.0.77"),
+    ):
+        assert not sent(world, lie, tag(FIRST + 1)), lie
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, HYBRID])
+def test_nothing_gets_from_one_network_into_another(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
+    for number in (PARENT, *SUB_PORTS):
+        arp = replace(between(number, 9, TCP), protocol=None, dl_dst=BROADCAST)
+        others = set() if number == PARENT else {(tap(number + 10), None)}
+        assert sent(world, arp, inside(number)) == others | {(WIRE, network_of(number).segmentation_id)}
+    for nobodys in (1, 2, 999, 1001, 4095):
+        assert not sent(world, replace(arp, dl_src=port(PARENT).mac), nobodys)
+
+
+def test_nothing_is_made_before_the_parent_is_plugged():
+    world = cloud(*SUB_PORTS)
+    facts = Facts({id: card for id, card in world.facts.interfaces.items() if id != id_of(0xB0, PARENT)})
+    state = plan(Intent(world.fragments), facts, SETTINGS)
+    assert not [element for element in state if OURS.search(str(element))]
+
+
+def test_what_is_not_known_yet_keeps_nobody_else_waiting():
+    world = cloud(*SUB_PORTS)
+    del world.fragments[f"port/{id_of(0xB0, FIRST)}"], world.fragments[f"network/{network_of(FIRST + 1).id}"]
+    ports = world.plan().of(SwitchPort)
+    assert (name("spt", FIRST),) not in ports
+    assert (ports[name("spt", FIRST + 1),].tag, ports[name("spi", FIRST + 1),].tag) == (tag(FIRST + 1), DEAD)
+    assert ports[name("spi", FIRST + 2),].tag != DEAD
+
+
+def test_a_sub_port_that_is_down_is_silent_alone():
+    world = cloud(*SUB_PORTS)
+    world.put(msgspec.structs.replace(world.fragments[f"port/{id_of(0xB0, FIRST)}"], admin_state_up=False))
+    assert world.plan().of(SwitchPort)[name("spi", FIRST),].tag == DEAD
+    assert not sent(world, between(FIRST, FIRST + 10, ICMP, 8), tag(FIRST))
+    assert tap(PARENT) not in world.send(FIRST + 10, between(FIRST + 10, FIRST, ICMP, 8)).ports
+    assert sent(world, between(FIRST + 1, FIRST + 11, ICMP, 8), tag(FIRST + 1))
+
+
+def test_origins_say_for_whom_things_are():
+    state = cloud(*SUB_PORTS).plan()
+    ports, sub = state.of(SwitchPort), f"port/{id_of(0xB0, FIRST)}"
+    assert state.of(Bridge)[BRIDGE,].origin == trunk().name
+    assert {ports[name(prefix, PARENT),].origin for prefix in ("tpt", "tpi")} == {trunk().name}
+    assert {ports[name(prefix, FIRST),].origin for prefix in ("spt", "spi")} == {sub}
+    named = [f for f in state.of(Flow).values() if name("spi", FIRST) in str(f) or name("spt", FIRST) in str(f)]
+    assert {flow.origin for flow in named if "in_port" in flow.match} <= {sub}
+
+
+def touched(before: HostState, after: HostState) -> set[str]:
+    """Origins of all that differs."""
+    found: set[str] = set()
+    for kind in (Bridge, SwitchPort, Flow):
+        changes = after.changes(kind, before)
+        found |= {element.origin for element in (*changes.create, *changes.delete)}
+        found |= {after.origin for _, after in changes.update}
+    return found
+
+
+def test_a_sub_port_that_comes_or_goes_touches_only_what_is_its_own():
+    world = cloud(*SUB_PORTS)
+    world.put(trunk(*SUB_PORTS[:-1]))
+    before = world.plan()
+    after = world.put(trunk(*SUB_PORTS)).plan()
+    gone = world.put(trunk(*SUB_PORTS[:-1])).plan()
+    own = {f"port/{id_of(0xB0, LAST - 1)}", network_of(LAST - 1).name, CLOSED.name}
+    assert touched(before, after) <= own
+    assert touched(after, gone) <= own
+    assert before == gone
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, HYBRID])
+def test_a_walk_of_sub_ports_leaves_nothing_behind(settings: PlanSettings):
+    dice = random.Random(4)
+    world, states = cloud(*SUB_PORTS, settings=settings), []
+    for _ in range(20):
+        there = sorted(dice.sample(SUB_PORTS, dice.randint(0, len(SUB_PORTS))))
+        state = world.put(trunk(*there)).plan()
+        assert {p.name for p in state.of(SwitchPort).values() if p.bridge == BRIDGE} == {
+            tap(PARENT),
+            name("tpt", PARENT),
+            *(name("spt", n) for n in there),
+        }
+        names = {p.name for p in state.of(SwitchPort).values()}
+        assert {n for n in names if n.startswith("spi-")} == {name("spi", n) for n in there}
+        states.append((there, state))
+    for (there, before), (here, after) in pairwise(states):
+        if there == here:
+            assert before == after
