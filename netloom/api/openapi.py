@@ -3,16 +3,19 @@
 from functools import cache
 
 from netloom import __doc__ as product
+from netloom.api import topologies
 from netloom.api.http import Answer, Request, answer_json
 from netloom.api.reference import page
 from netloom.api.resources import FAMILIES, Family
 from netloom.api.schedulers import SCHEDULERS, Scheduler
 from netloom.model.agents import AGENT
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.extensions import EXTENSIONS
 from netloom.model.fields import REQUIRED, Field, Resource
 from netloom.model.kinds import Boolean, Cidr, Schema, Uuid
 from netloom.model.routers import ROUTER
 from netloom.model.subnets import SUBNETPOOL
+from netloom.model.trunks import TRUNK
 from netloom.rules import quotas
 
 ERROR = {"$ref": "#/components/responses/error"}
@@ -25,6 +28,12 @@ PAGING: dict[str, tuple[str, Schema]] = {
     "limit": ("Most objects in the answer.", {"type": "integer", "minimum": 0}),
     "marker": ("Id after which the page begins.", TEXT),
     "page_reverse": ("The page before the marker.", {"type": "boolean"}),
+}
+DRY_RUN = {
+    "name": "fields",
+    "in": "query",
+    "description": "Only say whether a topology could be made.",
+    "schema": {"enum": sorted(topologies.CHECK)},
 }
 TAG_FILTERS = ("tags-any", "not-tags", "not-tags-any")
 
@@ -39,6 +48,7 @@ _INTERFACE = {
 }
 _ROUTES = _members(router=_members(routes=ROUTER.by_name["routes"].kind.schema()))
 _PREFIXES = _members(prefixes=SUBNETPOOL.by_name["prefixes"].kind.schema())
+_SUB_PORTS = _members(sub_ports=TRUNK.by_name["sub_ports"].kind.schema())
 _ADDRESSES = _members(addresses={"type": "array", "items": Cidr().schema()})
 ACTIONS = {
     "add_router_interface": _INTERFACE,
@@ -49,6 +59,8 @@ ACTIONS = {
     "remove_prefixes": _PREFIXES,
     "add_addresses": _ADDRESSES,
     "remove_addresses": _ADDRESSES,
+    "add_subports": _SUB_PORTS,
+    "remove_subports": _SUB_PORTS,
 }
 """The bodies of actions."""
 
@@ -142,6 +154,8 @@ def _paths(family: Family) -> dict[str, Schema]:
         collection["post"]["requestBody"] = _body(_wrapped(name, f"{name}_create"))
     if "show" in verbs:
         member["get"] = _operation(f"show_{name}", f"Show: {label}", 200, _reference(resource, name))
+    if resource is AUTO_ALLOCATED_TOPOLOGY:
+        member["get"]["parameters"] = [DRY_RUN]
     if "update" in verbs:
         member["put"] = _operation(f"update_{name}", f"Update: {label}", 200, _reference(resource, name))
         member["put"]["requestBody"] = _body(_wrapped(name, f"{name}_update"))
@@ -154,6 +168,9 @@ def _paths(family: Family) -> dict[str, Schema]:
         operation = _operation(action, action.replace("_", " ").capitalize(), 200, {"type": "object"})
         operation["requestBody"] = _body(ACTIONS[action])
         paths[f"/{resource.collection}/{{id}}/{action}"] = {"parameters": [ID], "put": operation}
+    for detail in family.details:
+        operation = _operation(detail, detail.replace("_", " ").capitalize(), 200, {"type": "object"})
+        paths[f"/{resource.collection}/{{id}}/{detail}"] = {"parameters": [ID], "get": operation}
     if resource.tagged:
         paths |= _tag_paths(resource)
     return paths
