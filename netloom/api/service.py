@@ -119,6 +119,8 @@ def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
             return tags.answer_one(call, family, object_id, tag)
         case (object_id, name) if (action := name.replace("-", "_")) in family.actions:
             return verbs(call.request, PUT=lambda: handlers.act(call, family, object_id, action))
+        case (object_id, name) if (detail := name.replace("-", "_")) in family.details:
+            return verbs(call.request, GET=lambda: handlers.show_detail(call, family, object_id, detail))
         case (object_id, *_) if (found := schedulers.answer(call, family.resource, object_id, rest[1:])) is not None:
             return found
         case _:

@@ -163,7 +163,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     _extension(
         "standard-attr-tag",
         "Tag support for resources with standard attribute: "
-        "floatingip, network, port, router, security_group, subnet, subnetpool",
+        "floatingip, network, port, router, security_group, subnet, subnetpool, trunk",
         "2017-01-01", "Objects can have tags, and can be found by them.", "00:00:00",
     ),
     _extension(
@@ -192,4 +192,6 @@ EXTENSIONS: tuple[Extension, ...] = (
         "tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "2019-12-29",
         "Ports can be made with tags, also many at once.", "19:00:00",
     ),
+    _extension("trunk", "Trunk Extension", "2016-01-01", "Provides support for trunk ports"),
+    _extension("trunk-details", "Trunk port details", "2016-01-01", "Expose trunk port details"),
 )  # fmt: skip

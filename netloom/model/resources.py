@@ -12,6 +12,7 @@ from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
 from netloom.model.subnets import SUBNET, SUBNETPOOL
+from netloom.model.trunks import TRUNK
 
 RESOURCES: tuple[Resource, ...] = (
     NETWORK,
@@ -24,6 +25,7 @@ RESOURCES: tuple[Resource, ...] = (
     SECURITY_GROUP_RULE,
     ADDRESS_GROUP,
     RBAC_POLICY,
+    TRUNK,
     AGENT,
     AVAILABILITY_ZONE,
     NETWORK_IP_AVAILABILITY,

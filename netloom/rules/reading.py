@@ -27,8 +27,10 @@ from netloom.store.tables.network import (
     ROUTER_BINDINGS,
     ROUTERS,
     SECURITY_GROUP_RULES,
+    SUB_PORTS,
     SUBNETS,
     TAGS,
+    TRUNKS,
 )
 
 __all__ = ["Query", "by_ids", "find", "get", "missing", "table_of"]
@@ -115,6 +117,14 @@ MEMBERSHIPS = _children(
     PORT_SECURITY_GROUPS.c.security_group_id,
     order=(PORT_SECURITY_GROUPS.c.security_group_id,),
 )
+BEHIND = _children(
+    SUB_PORTS.c.trunk_id,
+    SUB_PORTS.c.port_id,
+    SUB_PORTS.c.segmentation_type,
+    SUB_PORTS.c.segmentation_id,
+    order=(SUB_PORTS.c.segmentation_id,),
+)
+TRUNKED = _children(TRUNKS.c.port_id, TRUNKS.c.id)
 
 
 def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
@@ -192,6 +202,30 @@ def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
             "ovs_create_tap": False,
             "bound_drivers": {"0": "openvswitch"},
         }
+    for port_id, trunk_id in tx.tuples(TRUNKED.statement, {"owners": [view["id"] for view in bound]}):
+        views[port_id]["binding:vif_details"]["bridge_name"] = f"tbr-{trunk_id[:10]}"
+
+
+def _sub_ports(tx: Tx, _context: Context, views: Views) -> None:
+    _collect(tx, views, "sub_ports", BEHIND)
+
+
+def _trunk_details(tx: Tx, _context: Context, views: Views) -> None:
+    """The trunks of those ports that are parents; others do not show the attribute."""
+    table = SUB_PORTS.c
+    statement = (
+        sa.select(TRUNKS.c.port_id, TRUNKS.c.id, table.port_id, table.segmentation_type, table.segmentation_id)
+        .add_columns(PORTS.c.mac_address)
+        .outerjoin_from(TRUNKS, SUB_PORTS, table.trunk_id == TRUNKS.c.id)
+        .outerjoin(PORTS, PORTS.c.id == table.port_id)
+        .where(among(tx, TRUNKS.c.port_id, views))
+        .order_by(table.segmentation_id)
+    )
+    names = ("port_id", "segmentation_type", "segmentation_id", "mac_address")
+    for parent, trunk_id, *sub in tx.tuples(statement):
+        details = views[parent].setdefault("trunk_details", {"trunk_id": trunk_id, "sub_ports": []})
+        if sub[0] is not None:
+            details["sub_ports"].append(dict(zip(names, sub, strict=True)))
 
 
 def _rules(tx: Tx, context: Context, views: Views) -> None:
@@ -238,10 +272,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "fixed_ips": _fixed_ips,
         "security_groups": _groups,
         "binding:vif_details": _vif_details,
+        "trunk_details": _trunk_details,
         "tags": _tags,
     },
     "router": {"external_gateway_info": _gateway, "availability_zones": _router_zones, "tags": _tags},
     "floatingip": {"port_details": _port_details, "tags": _tags},
     "security_group": {"security_group_rules": _rules, "tags": _tags},
+    "trunk": {"sub_ports": _sub_ports, "tags": _tags},
 }
 """The children of each resource, by the attribute that shows them."""

@@ -162,8 +162,8 @@ def _port_for_ipv6(present: Sequence[Attached], network_id: str) -> str | None:
 
 
 def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
-    port = require(tx, context, PORT, port_id, "fixed_ips", "security_groups", lock="change")
-    if port["device_id"]:
+    port = require(tx, context, PORT, port_id, "fixed_ips", "security_groups", "trunk_details", lock="change")
+    if port["device_id"] or "trunk_details" in port:
         raise PortInUse(port_id=port_id, net_id=port["network_id"], device_id=port["device_id"])
     if not port["fixed_ips"]:
         raise BadRequest(resource="router", msg="Router port must have at least one fixed IP")
