@@ -40,7 +40,7 @@ def create(compute: Compute, asked: Asked) -> Reply:
         rows = _rows(tx, asked, wish, flavor, key, hosts)
         tx.execute(sa.insert(SERVERS), rows)
         note_action(tx, asked, [row["id"] for row in rows], "create")
-    _plug(compute, [row for row in rows if row["host"]], wanted, groups)
+    _plug(compute, asked, [row for row in rows if row["host"]], wanted, groups)
     return _answer(asked, wish, rows[0])
 
 
@@ -126,7 +126,9 @@ def fault_of(message: str, now: str) -> Row:
     return {"code": 500, "message": message, "created": f"{now[:19]}Z"}
 
 
-def _plug(compute: Compute, rows: Sequence[Row], wanted: Sequence[plugging.Wanted], groups: Sequence[str]) -> None:
+def _plug(
+    compute: Compute, asked: Asked, rows: Sequence[Row], wanted: Sequence[plugging.Wanted], groups: Sequence[str]
+) -> None:
     """Give instances their ports; then their hosts may have them. What fails here is told by their faults.
 
     Raises:
@@ -136,7 +138,8 @@ def _plug(compute: Compute, rows: Sequence[Row], wanted: Sequence[plugging.Wante
         return
     ids = [row["id"] for row in rows]
     try:
-        nics = plugging.make_ports(compute.networking, rows, wanted, groups)
+        known = plugging.with_networks(compute.networking, asked, wanted)
+        nics = plugging.make_ports(compute.networking, rows, known, groups)
     except (Refusal, plugging.BuildFailure) as failure:
         problem = _refused_at_once(failure)
         with compute.store.write() as tx:
