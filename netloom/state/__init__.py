@@ -14,6 +14,7 @@ from netloom.state.filters import Chain, FilterTable
 from netloom.state.host import Changes, Facts, Failure, HostState, Interface
 from netloom.state.instances import Instance, Nic
 from netloom.state.links import Address, Namespace, Route, Sysctl, Veth
+from netloom.state.linux_bridges import IpSet, LinuxBridge
 from netloom.state.switch import Bridge, Flow, SwitchPort
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "HostState",
     "Instance",
     "Interface",
+    "IpSet",
     "Key",
+    "LinuxBridge",
     "Namespace",
     "Nic",
     "Route",
