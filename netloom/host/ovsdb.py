@@ -83,20 +83,23 @@ class Ovsdb:
             if port.name != port.bridge:
                 yield _switch_port(port.bridge, port.row, port.interface, port.problem, whole=True)
 
-    def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
-        """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
+    def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int], dict[str, int]]:
+        """Usable interfaces by the port id they were plugged for, local VLANs by network id, and conntrack zones.
 
         Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not. Local
-        VLANs are those on the ports of the integration bridge, whoever wrote them there.
+        VLANs are those on the ports of the integration bridge, whoever wrote them there; zones are by port id.
         """
         interfaces: dict[str, Interface] = {}
         vlans: dict[str, int] = {}
+        zones: dict[str, int] = {}
         for port in sorted(self._ports(), key=lambda port: port.name):
             if port.network and port.bridge == integration_bridge:
                 vlans.setdefault(port.network, port.tag)
             if port.plugged and not port.problem:
                 interfaces.setdefault(port.plugged.port_id, port.plugged)
-        return interfaces, vlans
+            if port.zone:
+                zones.setdefault(*port.zone)
+        return interfaces, vlans, zones
 
     def ofports(self, bridge: str) -> Mapping[str, int]:
         """OpenFlow port numbers by port name; without the bridge's local port."""
@@ -290,6 +293,8 @@ class _Port:
     network: str
     """Empty unless it has a local VLAN."""
     tag: int
+    zone: tuple[str, int] | None
+    """Conntrack zone of its own, with the port id that it was plugged for."""
     ofport: int
     device: str
     """The system's device, when it is not one of ours; else empty."""
@@ -306,7 +311,10 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
     ours = _switch_port(bridge, row, interface, problem, whole=_is_made(row)) if marked else None
     device = name if interface.type == "" and not _is_made(row) else ""
     tag_number = tag[0] if tag else 0
-    return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, ofport, device)
+    zone = row.other_config.get("zone", "")
+    tracked = (ids["iface-id"], int(zone)) if zone.isdecimal() and "iface-id" in ids else None
+    found = (row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, tracked)
+    return _Port(*found, ofport, device)
 
 
 def _switch_port(bridge: str, row: Row, interface: Row, problem: str, *, whole: bool) -> SwitchPort:

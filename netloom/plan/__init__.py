@@ -14,6 +14,7 @@ from netloom.plan import (
     nat,
     routing,
     switching,
+    trunk_firewall,
     trunks,
     tunnels,
     vlans,
@@ -27,6 +28,7 @@ __all__ = ["Intent", "PlanSettings", "plan"]
 PLANNERS = (
     switching.plan,
     trunks.plan,
+    trunk_firewall.plan,
     firewall.plan,
     tunnels.plan,
     routing.plan,

@@ -56,7 +56,7 @@ INTEGRATION_TABLES = (
 REG_PORT = 5
 """Guest to deliver to: the first eight digits of its port's id (see ``numbers``)."""
 REG_NETWORK = 6
-"""Local VLAN: the scope of MAC addresses, and the conntrack zone."""
+"""Local VLAN: the scope of MAC addresses, and the conntrack zone. On bridges of trunks the zone alone."""
 REG_PROFILE = 7
 """Profile whose rules apply."""
 
@@ -151,7 +151,8 @@ ANSWER = 1
 TO_WIRE = 4
 NOT_FOR_WIRE = 2
 
-# Bridges of trunks: table 0 alone.
+# Bridges of trunks: table 0 alone; with iptables_hybrid also tables 71 to 95, for sub-ports.
+UNTAGGED = "vlan_tci=0x0000/0x1fff"
 BETWEEN_CARD_AND_PATCH = 1
 
 # MACs --------------------------------------------------------------------------------------------------------

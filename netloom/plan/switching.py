@@ -7,7 +7,7 @@ know them from ``ovs-ofctl dump-flows``.
 from collections.abc import Iterable, Iterator, Mapping
 
 from netloom.feed.fragments import Network
-from netloom.plan import attachments, names
+from netloom.plan import attachments, names, trunk_firewall
 from netloom.plan import pipeline as p
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import external_ids, of_card
@@ -15,8 +15,6 @@ from netloom.plan.plugs import Plug
 from netloom.plan.settings import PlanSettings
 from netloom.plan.vlans import DEAD, port_config
 from netloom.state import Bridge, Element, Facts, Flow, SwitchPort
-
-UNTAGGED = "vlan_tci=0x0000/0x1fff"
 
 
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterable[Element]:
@@ -33,9 +31,11 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         yield from _patch(bridge, physical_bridge, origin)
         networks = [network for network in known if network.physical_network == physical_network]
         yield from _physical(networks, physical_bridge, settings, vlans, origin)
+    zones = trunk_firewall.zones(intent, facts, settings)
     for guest in attachments.guests(intent, facts, settings):
         network = intent.networks[guest.port.network_id]
-        yield _port(guest.plug, intent, settings, vlans[network.id], port_config(network))
+        config = port_config(network, zones.get(guest.port.id, 0))
+        yield _port(guest.plug, intent, settings, vlans[network.id], config)
     for stranger in attachments.strangers(intent, facts, settings):
         yield from _dead(stranger, intent, settings)
 
@@ -68,7 +68,7 @@ def _physical(
         if network.network_type == "vlan":
             on_wire, to_wire = f"dl_vlan={network.segmentation_id}", f"mod_vlan_vid:{network.segmentation_id}"
         elif network.network_type == "flat":
-            on_wire, to_wire = UNTAGGED, "strip_vlan"
+            on_wire, to_wire = p.UNTAGGED, "strip_vlan"
         else:
             continue
         outward, inward = (f"in_port={there}", f"dl_vlan={local}"), (f"in_port={here}", on_wire)

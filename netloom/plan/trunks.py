@@ -5,18 +5,17 @@ has its tag. All on br-int sees of it is a guest for each port (see ``plugs``).
 
 Flows, one for each way, tie the card to the patches. The bridge neither learns nor floods, so nothing gets from one
 network into another, a tag of no sub-port goes nowhere, and an instance may have one MAC on all its networks. The tags
-of the ports say the same to operators.
+of the ports say the same to operators. (For flows of sub-ports that are filtered here see ``trunk_firewall``.)
 """
 
 from collections.abc import Iterator, Mapping
 
 from netloom.feed.fragments import Trunk
-from netloom.plan import names, plugs
+from netloom.plan import names, plugs, trunk_firewall
 from netloom.plan import pipeline as p
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import of_card
 from netloom.plan.settings import PlanSettings
-from netloom.plan.switching import UNTAGGED
 from netloom.state import Bridge, Element, Facts, Flow, Interface, SwitchPort
 
 
@@ -34,16 +33,16 @@ def _trunk(trunk: Trunk, card: Interface, intent: Intent, settings: PlanSettings
     yield SwitchPort(bridge=bridge, name=card.device, external_ids=ids, origin=parent.name)
     patch, peer = names.parent_on_trunk(parent.id), names.parent_on_integration(parent.id)
     yield SwitchPort(bridge=bridge, name=patch, kind="patch", options=(("peer", peer),), origin=trunk.name)
-    yield _flow(bridge, (f"in_port={card.device}", UNTAGGED), f"output:{patch}", trunk.name)
-    yield _flow(bridge, (f"in_port={patch}", UNTAGGED), f"output:{card.device}", trunk.name)
+    yield _flow(bridge, (f"in_port={card.device}", p.UNTAGGED), f"output:{patch}", trunk.name)
+    yield _flow(bridge, (f"in_port={patch}", p.UNTAGGED), f"output:{card.device}", trunk.name)
     for sub, port in plugs.sub_ports(trunk, intent):
         patch, peer = names.sub_port_on_trunk(port.id), names.sub_port_on_integration(port.id)
         options = (("peer", peer),)
         yield SwitchPort(bridge=bridge, name=patch, kind="patch", tag=sub.vlan, options=options, origin=port.name)
-        tagged = (f"in_port={card.device}", f"dl_vlan={sub.vlan}")
-        yield _flow(bridge, tagged, f"strip_vlan,output:{patch}", port.name)
-        tag = f"mod_vlan_vid:{sub.vlan},output:{card.device}"
-        yield _flow(bridge, (f"in_port={patch}", UNTAGGED), tag, port.name)
+        if not trunk_firewall.filters(port, settings):
+            out, back = (f"in_port={card.device}", f"dl_vlan={sub.vlan}"), (f"in_port={patch}", p.UNTAGGED)
+            yield _flow(bridge, out, f"strip_vlan,output:{patch}", port.name)
+            yield _flow(bridge, back, f"mod_vlan_vid:{sub.vlan},output:{card.device}", port.name)
 
 
 def _flow(bridge: str, match: tuple[str, ...], actions: str, origin: str) -> Flow:

@@ -94,6 +94,8 @@ class Facts:
     """Plugged interfaces by port id; flows are planned only for devices that are there."""
     vlans: Mapping[str, int] = field(default_factory=dict)
     """Local VLAN by network id, as found on the ports of br-int; they stay as they are."""
+    zones: Mapping[str, int] = field(default_factory=dict)
+    """Conntrack zone of each sub-port that has one of its own, by port id; they stay, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from netloom.feed.fragments import Network, Port, SubPort, Trunk
 from netloom.plan import Intent, plan
-from netloom.plan.packet import Packet
+from netloom.plan.packet import Packet, value_of
 from netloom.plan.settings import PlanSettings
 from netloom.plan.simulate import Switch
 from netloom.plan.vlans import DEAD
@@ -35,6 +35,7 @@ from tests.unit.plan.switching_world import (
 )
 
 HYBRID = replace(SETTINGS, firewall_driver="iptables_hybrid")
+DRIVERS = pytest.mark.parametrize("settings", [SETTINGS, HYBRID], ids=["openvswitch", "hybrid"])
 PARENT, FIRST, LAST = 1, 11, 14
 SUB_PORTS = range(FIRST, LAST)
 OURS = re.compile(r"\btbr-|\b[ts]p[ti]-")
@@ -87,8 +88,24 @@ def inside(number: int) -> int | None:
 
 def walk(world: World, in_port: str, packet: Packet) -> set[tuple[str, int | None]]:
     """Ports that a packet leaves by, each with the tag that it bears there; bridges' own ports are nobody's."""
-    outputs = Switch(world.plan(), world.connections).send(in_port, packet).outputs
+    state = world.plan()
+    switch = Switch(state, world.connections)
+    teach(switch, world, state)
+    outputs = switch.send(in_port, packet).outputs
     return {(output.port, output.vlan) for output in outputs if not output.port.startswith("br-")}
+
+
+def teach(switch: Switch, world: World, state: HostState) -> None:
+    """Let bridges that learn know who is where, so that they flood nothing but broadcast."""
+    ports = state.of(SwitchPort)
+    for fragment in list(world.fragments.values()):
+        if isinstance(fragment, Network):
+            switch.learned["br-eth1", fragment.segmentation_id, value_of("dl_src", OUTSIDE_MAC)] = WIRE
+        if isinstance(fragment, Port):
+            prefixes = {"spi-": 10, "tpi-": 10, "tap": 11}
+            place = next(p for prefix, n in prefixes.items() if (p := ports.get((prefix + fragment.id[:n],))))
+            switch.learned["br-int", place.tag, value_of("dl_src", fragment.mac)] = place.name
+            switch.learned["br-int", place.tag, value_of("dl_src", OUTSIDE_MAC)] = "int-br-eth1"
 
 
 def sent(world: World, packet: Packet, vlan: int | None) -> set[tuple[str, int | None]]:
@@ -119,8 +136,9 @@ def test_ports_and_tags_are_those_that_operators_know():
         assert ids["attached-mac"].startswith("fa:16:3e")
 
 
-def test_each_network_leaves_by_its_own_vlan_and_comes_back_with_its_own_tag():
-    world = cloud(*SUB_PORTS)
+@DRIVERS
+def test_each_network_leaves_by_its_own_vlan_and_comes_back_with_its_own_tag(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
     for number in (PARENT, *SUB_PORTS):
         real = network_of(number).segmentation_id
         out = replace(between(number, 9, ICMP, 8), dl_dst=OUTSIDE_MAC)
@@ -128,8 +146,9 @@ def test_each_network_leaves_by_its_own_vlan_and_comes_back_with_its_own_tag():
         assert walk(world, WIRE, replace(out.reply(), vlan=real)) == {(tap(PARENT), inside(number))}
 
 
-def test_security_groups_of_each_sub_port_hold_on_its_own_network():
-    world = cloud(*SUB_PORTS)
+@DRIVERS
+def test_security_groups_of_each_sub_port_hold_on_its_own_network(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
     allowed = {FIRST: {22, 80}, FIRST + 1: {22}, FIRST + 2: set()}
     for number in SUB_PORTS:
         for dport in (22, 80):
@@ -137,8 +156,9 @@ def test_security_groups_of_each_sub_port_hold_on_its_own_network():
             assert came == ({(tap(PARENT), tag(number))} if dport in allowed[number] else set())
 
 
-def test_a_sub_port_says_only_what_is_true_of_it():
-    world = cloud(*SUB_PORTS)
+@DRIVERS
+def test_a_sub_port_says_only_what_is_true_of_it(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
     other = FIRST + 11
     ping = between(FIRST + 1, other, ICMP, 8)
     assert sent(world, ping, tag(FIRST + 1)) == {(tap(other), None)}
@@ -151,7 +171,36 @@ def test_a_sub_port_says_only_what_is_true_of_it():
         assert not sent(world, lie, tag(FIRST + 1)), lie
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, HYBRID])
+def test_a_connection_between_two_trunks_of_a_host_is_tracked_for_each_of_them():
+    world = cloud(*SUB_PORTS, settings=HYBRID)
+    there = port(40, [OPEN.id], network_id=network(40).id)
+    other = sub_port(41, SSH.id, network_id=network_of(FIRST).id)
+    world.put(network(40), there, other, Trunk(id_of(0x3B, 2), there.id, (SubPort(other.id, 7),)))
+    zones = {
+        dict(p.other_config).get("zone") for p in world.plan().of(SwitchPort).values() if p.name.startswith("spi-")
+    }
+    assert len(zones) == 4
+    assert None not in zones
+    assert sent(world, between(FIRST, 41, TCP, 80), tag(FIRST)) == set()
+    assert sent(world, between(FIRST, 41, TCP, 22), tag(FIRST)) == {(tap(40), 7)}
+    answer, guess = (replace(between(FIRST, 41, TCP, dport).reply(), vlan=7) for dport in (22, 80))
+    assert walk(world, tap(40), answer) == {(tap(PARENT), tag(FIRST))}
+    world.put(msgspec.structs.replace(SSH, rules=()))
+    assert walk(world, tap(40), guess) == set()  # what it was not let hear it may not answer
+
+
+def test_zones_of_sub_ports_stay_when_others_come():
+    world = cloud(LAST - 1, settings=HYBRID)
+    spi = name("spi", LAST - 1)
+    zone = int(dict(world.plan().of(SwitchPort)[spi,].other_config)["zone"])
+    more = cloud(*SUB_PORTS, settings=HYBRID)
+    facts = replace(more.facts, zones={id_of(0xB0, LAST - 1): zone})
+    ports = plan(Intent(more.fragments), facts, HYBRID).of(SwitchPort)
+    assert dict(ports[spi,].other_config)["zone"] == str(zone)
+    assert len({dict(ports[name("spi", n),].other_config)["zone"] for n in SUB_PORTS}) == 3
+
+
+@DRIVERS
 def test_nothing_gets_from_one_network_into_another(settings: PlanSettings):
     world = cloud(*SUB_PORTS, settings=settings)
     for number in (PARENT, *SUB_PORTS):
@@ -178,8 +227,9 @@ def test_what_is_not_known_yet_keeps_nobody_else_waiting():
     assert ports[name("spi", FIRST + 2),].tag != DEAD
 
 
-def test_a_sub_port_that_is_down_is_silent_alone():
-    world = cloud(*SUB_PORTS)
+@DRIVERS
+def test_a_sub_port_that_is_down_is_silent_alone(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
     world.put(msgspec.structs.replace(world.fragments[f"port/{id_of(0xB0, FIRST)}"], admin_state_up=False))
     assert world.plan().of(SwitchPort)[name("spi", FIRST),].tag == DEAD
     assert not sent(world, between(FIRST, FIRST + 10, ICMP, 8), tag(FIRST))
@@ -207,8 +257,9 @@ def touched(before: HostState, after: HostState) -> set[str]:
     return found
 
 
-def test_a_sub_port_that_comes_or_goes_touches_only_what_is_its_own():
-    world = cloud(*SUB_PORTS)
+@DRIVERS
+def test_a_sub_port_that_comes_or_goes_touches_only_what_is_its_own(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
     world.put(trunk(*SUB_PORTS[:-1]))
     before = world.plan()
     after = world.put(trunk(*SUB_PORTS)).plan()
@@ -219,7 +270,7 @@ def test_a_sub_port_that_comes_or_goes_touches_only_what_is_its_own():
     assert before == gone
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, HYBRID])
+@DRIVERS
 def test_a_walk_of_sub_ports_leaves_nothing_behind(settings: PlanSettings):
     dice = random.Random(4)
     world, states = cloud(*SUB_PORTS, settings=settings), []
