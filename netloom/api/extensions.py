@@ -1,5 +1,6 @@
 """``/extensions``: what this server offers beyond the core, as clients look it up."""
 
+from collections.abc import Collection
 from typing import Any
 
 from netloom.api.http import Answer, answer_json
@@ -13,15 +14,15 @@ class ExtensionNotFound(HTTPNotFound):
     message = "Extension with alias {alias} does not exist"
 
 
-def list_extensions() -> Answer:
-    """All extensions."""
-    return answer_json(200, {"extensions": [_view(item) for item in EXTENSIONS]})
+def list_extensions(withheld: Collection[str]) -> Answer:
+    """All extensions but for those with these aliases."""
+    return answer_json(200, {"extensions": [_view(item) for item in EXTENSIONS if item.alias not in withheld]})
 
 
-def show_extension(alias: str) -> Answer:
+def show_extension(alias: str, withheld: Collection[str]) -> Answer:
     """One extension. Raises ``ExtensionNotFound``."""
     for item in EXTENSIONS:
-        if item.alias == alias:
+        if item.alias == alias and alias not in withheld:
             return answer_json(200, {"extension": _view(item)})
     raise ExtensionNotFound(alias=alias)
 

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, from the declarations; served at ``/openapi.json``, and as a page at ``/docs``."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from netloom import __doc__ as product
@@ -65,21 +66,22 @@ ACTIONS = {
 """The bodies of actions."""
 
 
-def document_answer(request: Request) -> Answer:
+def document_answer(request: Request, withheld: frozenset[str]) -> Answer:
     """The document, with the address by which the client reached us."""
-    return answer_json(200, document() | {"servers": [{"url": f"{request.base_url}/v2.0"}]})
+    return answer_json(200, document(withheld) | {"servers": [{"url": f"{request.base_url}/v2.0"}]})
 
 
-def page_answer() -> Answer:
+def page_answer(withheld: frozenset[str]) -> Answer:
     """The page to read."""
-    return Answer(200, page(document()).encode(), "text/html; charset=utf-8")
+    return Answer(200, page(document(withheld)).encode(), "text/html; charset=utf-8")
 
 
 @cache
-def document() -> Schema:
-    """The whole document but the server's address."""
+def document(withheld: frozenset[str] = frozenset()) -> Schema:
+    """The whole document but the server's address, without the extensions of these aliases."""
+    families = [family for family in FAMILIES if family.resource.extension not in withheld]
     paths: dict[str, Schema] = {}
-    for family in FAMILIES:
+    for family in families:
         paths |= _paths(family)
     for scheduler in SCHEDULERS:
         paths |= _scheduler_paths(scheduler)
@@ -88,15 +90,17 @@ def document() -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Networking API", "version": "2.0", "description": (product or "").strip()},
         "paths": paths,
-        "components": _components(),
+        "components": _components(families),
         "security": [{"token": []}],
-        "x-extensions": [{"alias": item.alias, "description": item.description} for item in EXTENSIONS],
+        "x-extensions": [
+            {"alias": item.alias, "description": item.description} for item in EXTENSIONS if item.alias not in withheld
+        ],
     }
 
 
-def _components() -> Schema:
+def _components(families: Sequence[Family]) -> Schema:
     schemas: dict[str, Schema] = {}
-    for family in FAMILIES:
+    for family in families:
         schemas |= _schemas(family.resource)
     error = {
         "type": "object",

@@ -14,6 +14,7 @@ from netloom.api.routing import collection_key, segments_of, verbs
 from netloom.model.agents import AGENT
 from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
+from netloom.model.extensions import withheld
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
@@ -29,6 +30,7 @@ class Service:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._withheld = withheld(settings.service_plugins)
         self._authenticate = authenticate
         self._policy = policy
 
@@ -53,12 +55,12 @@ class Service:
             return verbs(request, GET=lambda: discovery.entry(request))
         key, rest = collection_key(segments[0]), segments[1:]
         if key == "extensions":
-            return _extensions(request, rest)
+            return self._extensions(request, rest)
         if key == "quotas":
             return quotas.answer(call, rest)
         if key == AUTO_ALLOCATED_TOPOLOGY.collection:
             return topologies.answer(call, rest)
-        if key not in BY_COLLECTION:
+        if key not in BY_COLLECTION or BY_COLLECTION[key].resource.extension in self._withheld:
             raise HTTPNotFound
         return _resource(call, BY_COLLECTION[key], rest)
 
@@ -70,10 +72,17 @@ class Service:
         if path == "/healthcheck":
             return verbs(request, GET=lambda: discovery.healthcheck(self._store))
         if path == "/openapi.json":
-            return verbs(request, GET=lambda: openapi.document_answer(request))
+            return verbs(request, GET=lambda: openapi.document_answer(request, self._withheld))
         if path == "/docs":
-            return verbs(request, GET=openapi.page_answer)
+            return verbs(request, GET=lambda: openapi.page_answer(self._withheld))
         return None
+
+    def _extensions(self, request: Request, rest: tuple[str, ...]) -> Answer:
+        if not rest:
+            return verbs(request, GET=lambda: extensions.list_extensions(self._withheld))
+        if len(rest) == 1:
+            return verbs(request, GET=lambda: extensions.show_extension(rest[0], self._withheld))
+        raise HTTPNotFound
 
     def _call(self, request: Request) -> Call:
         identity = identify(self._authenticate, request)
@@ -90,14 +99,6 @@ class Service:
             settings=self._settings,
         )
         return Call(request, context, access, self._store)
-
-
-def _extensions(request: Request, rest: tuple[str, ...]) -> Answer:
-    if not rest:
-        return verbs(request, GET=extensions.list_extensions)
-    if len(rest) == 1:
-        return verbs(request, GET=lambda: extensions.show_extension(rest[0]))
-    raise HTTPNotFound
 
 
 def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:

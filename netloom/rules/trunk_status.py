@@ -26,9 +26,9 @@ NAMES = {
 def trunk_status() -> sa.ColumnElement[Any]:
     """The status of the trunk that is a row of the table of trunks.
 
-    DOWN: the parent port is unbound or not plugged, or its host has not yet said anything of a part. ERROR: a port
-    cannot be bound there, or the trunk itself or its parent failed. DEGRADED: a sub-port failed. BUILD: the host is
-    at work. ACTIVE: all is wired.
+    DOWN: the parent port is unbound, not plugged, or its host has not heard of the trunk. ERROR: a port cannot be bound
+    there, or the trunk itself or its parent failed. DEGRADED: a sub-port failed. BUILD: the host still has to wire
+    something. ACTIVE: all is wired.
     """
     parent, sub = PORTS.alias("parent"), PORTS.alias("sub")
     trunk_told, parent_told, sub_told = (APPLIED.alias(f"{name}_told") for name in ("trunk", "parent", "sub"))
@@ -45,9 +45,8 @@ def trunk_status() -> sa.ColumnElement[Any]:
         ((parent.c.binding_vif_type == BINDING_FAILED) | (sub.c.binding_vif_type == BINDING_FAILED), ERROR),
         ((trunk == "failed") | (port == "failed"), ERROR),
         (trunk.is_(None) | port.is_(None) | (port == "waiting"), DOWN),
-        (sub.c.id.is_not(None) & member.is_(None), DOWN),
         (member == "failed", DEGRADED),
-        ((trunk == "waiting") | (member == "waiting"), BUILD),
+        ((trunk == "waiting") | (member == "waiting") | (sub.c.id.is_not(None) & member.is_(None)), BUILD),
         else_=ACTIVE,
     )
     found = sa.select(sa.func.max(worst)).select_from(known).where(parent.c.id == TRUNKS.c.port_id).correlate(TRUNKS)
