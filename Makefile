@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .cache/clients
-PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables nftables conntrack ethtool iproute2 \
+PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables ipset nftables conntrack ethtool iproute2 \
 	keepalived conntrackd busybox-static dropbear-bin util-linux procps
 TEST_PACKAGES := $(PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
 

@@ -13,7 +13,6 @@ from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
 from netloom.host.vswitch import VSwitch
 from netloom.settings.load import host_settings
-from netloom.settings.options import FIREWALL_DRIVERS
 
 LOG = structlog.get_logger()
 
@@ -31,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise Trouble(f"there is no file {settings.dnsmasq_config_file} ([DEFAULT] dnsmasq_config_file)")
     logs.configure(conf.debug)
     claim(settings.run_dir / AGENT)
-    _tell_firewall(FIREWALL_DRIVERS[conf.securitygroup.firewall_driver], settings.firewall_driver)
+    if settings.firewall_driver == "noop":
+        LOG.warning("security groups are NOT enforced on this host: firewall_driver or enable_security_group says so")
     guest_root = None
     if "compute" in settings.roles:
         from netloom.standalone.guest.build import build
@@ -44,11 +44,3 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: agent.stop())
     agent.run()
     return 0
-
-
-def _tell_firewall(configured: str, effective: str) -> None:
-    """Say when security groups are enforced in another way than configured, or not at all."""
-    if effective == "noop":
-        LOG.warning("security groups are NOT enforced on this host: firewall_driver or enable_security_group says so")
-    elif configured != effective:
-        LOG.warning("security groups are enforced by flows", configured=configured, effective=effective)
