@@ -7,6 +7,7 @@ from netloom.feed.fragments import Fragment, Network, Port, Trunk
 from netloom.feed.protocol import Status
 from netloom.plan import names
 from netloom.plan.intent import by_port
+from netloom.plan.plugs import on_its_bridge
 from netloom.state import Facts, Failure
 
 HOSTWIDE = ""
@@ -55,16 +56,19 @@ def _reason(
 
 def _missing(fragment: Fragment, trunk: Trunk | None, facts: Facts, host: str) -> str | None:
     """What a fragment waits for. A trunk and its sub-ports wait for the card of the parent."""
-    if isinstance(fragment, Port) and fragment.host == host and _must_be_plugged(fragment):
-        card = trunk.port_id if trunk else fragment.id
+    if isinstance(fragment, Port):
+        if fragment.host != host or not _must_be_plugged(fragment):
+            return None
+        behind = trunk if trunk and trunk.port_id != fragment.id else None
     elif isinstance(fragment, Trunk):
-        card = fragment.port_id
+        behind = fragment
     else:
         return None
-    if card in facts.interfaces:
-        return None
-    whose = "it" if card == fragment.id else "the trunk's parent"
-    return f"no interface is plugged for {whose} ({names.tap(card)}, iface-id {card})"
+    if behind:
+        where = f"on bridge {names.trunk_bridge(behind.id)} for the parent of trunk {behind.id}"
+        return None if on_its_bridge(behind, facts) else f"no interface is plugged {where} (iface-id {behind.port_id})"
+    there = fragment.id in facts.interfaces
+    return None if there else f"no interface is plugged for it ({names.tap(fragment.id)}, iface-id {fragment.id})"
 
 
 def _must_be_plugged(port: Port) -> bool:

@@ -106,5 +106,5 @@ def networks_in_use(intent: Intent, settings: PlanSettings) -> set[str]:
 
 def _plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Plug]:
     ours = {service.port_id for service in services(intent, settings)}
-    there = plugs.plugged(intent, facts)
+    there = plugs.plugged(intent, facts, settings)
     return (there[port_id] for port_id in sorted(there) if port_id not in ours)

@@ -41,11 +41,11 @@ def bridge(port_id: str, intent: Intent, settings: PlanSettings) -> str:
     return names.trunk_bridge(trunk.id) if trunk and trunk.port_id == port_id else settings.integration_bridge
 
 
-def plugged(intent: Intent, facts: Facts) -> Mapping[str, Plug]:
-    """What stands on br-int for each plugged port, by port id. Sub-ports are plugged when their parent is."""
-    plugs = {
-        port_id: Plug(card.device, port_id, card.mac, f"port/{port_id}") for port_id, card in facts.interfaces.items()
-    }
+def plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Mapping[str, Plug]:
+    """What stands on br-int for each port that is plugged there, by port id. Sub-ports are when their parent is."""
+    here = ("", settings.integration_bridge)
+    cards = (card for card in facts.interfaces.values() if card.bridge in here)
+    plugs = {card.port_id: Plug(card.device, card.port_id, card.mac, f"port/{card.port_id}") for card in cards}
     for trunk in intent.trunks.values():
         if card := card_of(trunk, intent, facts):
             plugs |= {plug.port_id: plug for plug in _patches(trunk, card.mac, intent)}
@@ -53,8 +53,15 @@ def plugged(intent: Intent, facts: Facts) -> Mapping[str, Plug]:
 
 
 def card_of(trunk: Trunk, intent: Intent, facts: Facts) -> Interface | None:
-    """The card of a trunk's parent, once it is plugged; nothing is made for a trunk before."""
-    return facts.interfaces.get(trunk.port_id) if trunk.port_id in intent.ports else None
+    """The card of a trunk's parent, once it is on the trunk's bridge; nothing is made for a trunk before."""
+    card = on_its_bridge(trunk, facts)
+    return card if trunk.port_id in intent.ports else None
+
+
+def on_its_bridge(trunk: Trunk, facts: Facts) -> Interface | None:
+    """The card of a trunk's parent, when it is where Nova plugs it in answer to ``vif_details``."""
+    card = facts.interfaces.get(trunk.port_id)
+    return card if card and card.bridge in ("", names.trunk_bridge(trunk.id)) else None
 
 
 def sub_ports(trunk: Trunk, intent: Intent) -> Iterator[tuple[SubPort, Port]]:

@@ -79,11 +79,13 @@ class HostState:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface that somebody plugged into br-int for a port (os-vif's ``iface-id``)."""
+    """An interface that somebody plugged into a bridge for a port (os-vif's ``iface-id``)."""
 
     device: str
     port_id: str
     mac: str
+    bridge: str = ""
+    """Where it is; empty when it is yet to come, and will be where it belongs."""
 
 
 @dataclass(frozen=True, slots=True)
