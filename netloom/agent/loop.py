@@ -18,7 +18,7 @@ from netloom.feed.protocol import Role
 from netloom.host.host import Host
 from netloom.host.layout import Layout
 from netloom.host.vswitch import VSwitch, datapath_type
-from netloom.plan import plan
+from netloom.plan import plan, plugs
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.settings.host import HostSettings
@@ -157,7 +157,7 @@ class Agent:
         facts = Facts()
         try:
             failures = host.apply(plan(self._intent, host.facts(), self._plan_settings))
-            facts = host.facts()
+            facts = plugs.usable(self._intent, host.facts(), self._plan_settings)
         except (OSError, ValueError) as error:
             LOG.exception("the host could not be brought to its plan")
             failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]

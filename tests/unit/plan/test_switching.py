@@ -69,7 +69,7 @@ def test_flows_of_vlan_networks_read_as_operators_know_them():
         "priority=2,in_port=phy-br-eth1 actions=drop",
         "priority=0 actions=NORMAL",
     }
-    device, address = tap(1), "fe80::f816:3eff:fe00:1"
+    device, address = cloud.card(1), "fe80::f816:3eff:fe00:1"
     assert integration >= {
         "priority=3,in_port=int-br-eth1,dl_vlan=1001 actions=mod_vlan_vid:1,NORMAL",
         "priority=3,in_port=int-br-eth1,dl_vlan=1002 actions=mod_vlan_vid:2,NORMAL",
@@ -105,10 +105,11 @@ def test_real_and_local_vlan_change_at_the_wire():
 def test_spoofing_is_stopped_where_another_driver_filters():
     cloud = small(settings=HYBRID).put(port(2, address_pairs=(pair("10.0.0.50", port(2).mac),)))
     arp = replace(between(1, 2, TCP, 0), protocol=None, dl_dst=BROADCAST)
-    assert cloud.send(1, arp).ports >= {WIRE, tap(2)}
+    assert cloud.send(1, arp).ports >= {WIRE, cloud.card(2)}
     assert not cloud.send(1, replace(arp, src="10.0.0.2")).ports
-    assert cloud.send(2, replace(arp, src="10.0.0.50", dl_src=port(2).mac)).ports >= {WIRE, tap(1)}
-    assert cloud.send(1, between(1, 2, TCP, 22)).ports >= {tap(2)}
+    assert not cloud.send(1, replace(arp, vlan=0)).ports
+    assert cloud.send(2, replace(arp, src="10.0.0.50", dl_src=port(2).mac)).ports >= {WIRE, cloud.card(1)}
+    assert cloud.send(1, between(1, 2, TCP, 22)).ports >= {cloud.card(2)}
     assert not cloud.send(1, replace(between(1, 2, TCP, 22), dl_src=OUTSIDE_MAC)).ports
 
 

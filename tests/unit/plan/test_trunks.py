@@ -102,7 +102,7 @@ def teach(switch: Switch, world: World, state: HostState) -> None:
         if isinstance(fragment, Network):
             switch.learned["br-eth1", fragment.segmentation_id, value_of("dl_src", OUTSIDE_MAC)] = WIRE
         if isinstance(fragment, Port):
-            prefixes = {"spi-": 10, "tpi-": 10, "tap": 11}
+            prefixes = {"spi-": 10, "tpi-": 10, "tap": 11, "qvo": 11}
             place = next(p for prefix, n in prefixes.items() if (p := ports.get((prefix + fragment.id[:n],))))
             switch.learned["br-int", place.tag, value_of("dl_src", fragment.mac)] = place.name
             switch.learned["br-int", place.tag, value_of("dl_src", OUTSIDE_MAC)] = "int-br-eth1"
@@ -110,7 +110,7 @@ def teach(switch: Switch, world: World, state: HostState) -> None:
 
 def sent(world: World, packet: Packet, vlan: int | None) -> set[tuple[str, int | None]]:
     """What becomes of a packet that the instance sends with a tag."""
-    return walk(world, tap(PARENT), replace(packet, vlan=vlan))
+    return walk(world, world.card(PARENT), replace(packet, vlan=vlan))
 
 
 @pytest.mark.parametrize(("file", "settings"), [("trunks", SETTINGS), ("trunks_hybrid", HYBRID)])
@@ -143,7 +143,7 @@ def test_each_network_leaves_by_its_own_vlan_and_comes_back_with_its_own_tag(set
         real = network_of(number).segmentation_id
         out = replace(between(number, 9, ICMP, 8), dl_dst=OUTSIDE_MAC)
         assert sent(world, out, inside(number)) == {(WIRE, real)}
-        assert walk(world, WIRE, replace(out.reply(), vlan=real)) == {(tap(PARENT), inside(number))}
+        assert walk(world, WIRE, replace(out.reply(), vlan=real)) == {(world.card(PARENT), inside(number))}
 
 
 @DRIVERS
@@ -152,8 +152,8 @@ def test_security_groups_of_each_sub_port_hold_on_its_own_network(settings: Plan
     allowed = {FIRST: {22, 80}, FIRST + 1: {22}, FIRST + 2: set()}
     for number in SUB_PORTS:
         for dport in (22, 80):
-            came = walk(world, tap(number + 10), between(number + 10, number, TCP, dport))
-            assert came == ({(tap(PARENT), tag(number))} if dport in allowed[number] else set())
+            came = walk(world, world.card(number + 10), between(number + 10, number, TCP, dport))
+            assert came == ({(world.card(PARENT), tag(number))} if dport in allowed[number] else set())
 
 
 @DRIVERS
@@ -161,7 +161,7 @@ def test_a_sub_port_says_only_what_is_true_of_it(settings: PlanSettings):
     world = cloud(*SUB_PORTS, settings=settings)
     other = FIRST + 11
     ping = between(FIRST + 1, other, ICMP, 8)
-    assert sent(world, ping, tag(FIRST + 1)) == {(tap(other), None)}
+    assert sent(world, ping, tag(FIRST + 1)) == {(world.card(other), None)}
     for lie in (
         replace(ping, dl_src=port(PARENT).mac),
         replace(ping, src="10.0.0.77"),
@@ -182,11 +182,11 @@ def test_a_connection_between_two_trunks_of_a_host_is_tracked_for_each_of_them()
     assert len(zones) == 4
     assert None not in zones
     assert sent(world, between(FIRST, 41, TCP, 80), tag(FIRST)) == set()
-    assert sent(world, between(FIRST, 41, TCP, 22), tag(FIRST)) == {(tap(40), 7)}
+    assert sent(world, between(FIRST, 41, TCP, 22), tag(FIRST)) == {(world.card(40), 7)}
     answer, guess = (replace(between(FIRST, 41, TCP, dport).reply(), vlan=7) for dport in (22, 80))
-    assert walk(world, tap(40), answer) == {(tap(PARENT), tag(FIRST))}
+    assert walk(world, world.card(40), answer) == {(world.card(PARENT), tag(FIRST))}
     world.put(msgspec.structs.replace(SSH, rules=()))
-    assert walk(world, tap(40), guess) == set()  # what it was not let hear it may not answer
+    assert walk(world, world.card(40), guess) == set()  # what it was not let hear it may not answer
 
 
 def test_zones_of_sub_ports_stay_when_others_come():
@@ -205,7 +205,7 @@ def test_nothing_gets_from_one_network_into_another(settings: PlanSettings):
     world = cloud(*SUB_PORTS, settings=settings)
     for number in (PARENT, *SUB_PORTS):
         arp = replace(between(number, 9, TCP), protocol=None, dl_dst=BROADCAST)
-        others = set() if number == PARENT else {(tap(number + 10), None)}
+        others = set() if number == PARENT else {(world.card(number + 10), None)}
         assert sent(world, arp, inside(number)) == others | {(WIRE, network_of(number).segmentation_id)}
     for nobodys in (1, 2, 999, 1001, 4095):
         assert not sent(world, replace(arp, dl_src=port(PARENT).mac), nobodys)
@@ -233,7 +233,7 @@ def test_a_sub_port_that_is_down_is_silent_alone(settings: PlanSettings):
     world.put(msgspec.structs.replace(world.fragments[f"port/{id_of(0xB0, FIRST)}"], admin_state_up=False))
     assert world.plan().of(SwitchPort)[name("spi", FIRST),].tag == DEAD
     assert not sent(world, between(FIRST, FIRST + 10, ICMP, 8), tag(FIRST))
-    assert tap(PARENT) not in world.send(FIRST + 10, between(FIRST + 10, FIRST, ICMP, 8)).ports
+    assert world.card(PARENT) not in world.send(FIRST + 10, between(FIRST + 10, FIRST, ICMP, 8)).ports
     assert sent(world, between(FIRST + 1, FIRST + 11, ICMP, 8), tag(FIRST + 1))
 
 
@@ -278,7 +278,7 @@ def test_a_walk_of_sub_ports_leaves_nothing_behind(settings: PlanSettings):
         there = sorted(dice.sample(SUB_PORTS, dice.randint(0, len(SUB_PORTS))))
         state = world.put(trunk(*there)).plan()
         assert {p.name for p in state.of(SwitchPort).values() if p.bridge == BRIDGE} == {
-            tap(PARENT),
+            world.card(PARENT),
             name("tpt", PARENT),
             *(name("spt", n) for n in there),
         }
