@@ -84,14 +84,16 @@ def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Gue
     """Plugged ports that may talk, in the order of their ids."""
     for plug in _plugged(intent, facts, settings):
         port = intent.ports.get(plug.port_id)
-        if port and port.host == settings.host and port.admin_state_up and port.network_id in intent.networks:
+        known = port and port.host == settings.host and port.network_id in intent.networks
+        if port and known and port.admin_state_up and plugs.filterable(port, facts, settings):
             yield Guest(plug, port)
 
 
 def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Plug]:
     """Plugged ports that may not talk.
 
-    They are bound elsewhere or administratively down, or their network or the port itself is unknown.
+    They are bound elsewhere or administratively down, their network or the port itself is unknown, or the firewall
+    cannot filter what they say.
     """
     known = {guest.port.id for guest in guests(intent, facts, settings)}
     return (plug for plug in _plugged(intent, facts, settings) if plug.port_id not in known)

@@ -5,7 +5,7 @@ lead to br-int, one for the parent and one for each sub-port: on br-int a patch 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netloom.feed.fragments import Port, SubPort, Trunk
 from netloom.plan import names
@@ -50,6 +50,25 @@ def plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Mapping[str
         if card := card_of(trunk, intent, facts):
             plugs |= {plug.port_id: plug for plug in _patches(trunk, card.mac, intent)}
     return plugs
+
+
+def filterable(port: Port, facts: Facts, settings: PlanSettings) -> bool:
+    """Whether the firewall can filter a port as it is plugged: iptables need a Linux bridge between it and the switch.
+
+    Sub-ports of trunks have no card; flows filter them.
+    """
+    card = facts.interfaces.get(port.id)
+    unfiltered = settings.firewall_driver != HYBRID or not port.port_security
+    return unfiltered or card is None or card.device == names.hybrid_outer(port.id)
+
+
+def usable(intent: Intent, facts: Facts, settings: PlanSettings) -> Facts:
+    """The facts without the cards that cannot be filtered: they are as good as not plugged."""
+    ports = intent.ports
+    there = {
+        id: card for id, card in facts.interfaces.items() if id not in ports or filterable(ports[id], facts, settings)
+    }
+    return replace(facts, interfaces=there)
 
 
 def card_of(trunk: Trunk, intent: Intent, facts: Facts) -> Interface | None:
