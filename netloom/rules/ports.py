@@ -164,9 +164,10 @@ def update_internal(tx: Tx, context: Context, current: View, changes: Mapping[st
     host, vif = _bound(tx, context, current, changes)
     computed |= {"binding_host_id": host, "binding_vif_type": vif}
     changed = standard.update_row(tx, PORT, current, plain, **computed)
-    if "binding:host_id" in changed or "binding:vif_type" in changed or changes.get("admin_state_up") is False:
+    rebound = not changed.isdisjoint(("binding:host_id", "binding:vif_type"))
+    if rebound or changes.get("admin_state_up") is False:
         tx.execute(PORTS.update().where(PORTS.c.id == port_id).values(status="DOWN"))
-    if "binding:host_id" in changed:
+    if rebound:
         trunk_ports.follow(tx, context, {port_id: host})
     if children:
         standard.revise(tx, PORTS, [port_id])

@@ -136,3 +136,19 @@ def test_an_agent_does_not_load_what_only_servers_need():
     code = "import sys, netloom.cli.agent; print({'sqlalchemy', 'starlette'} & sys.modules.keys())"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert told.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("text", "plugins"),
+    [
+        ("", None),
+        ("service_plugins =", set()),
+        ("service_plugins = neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"l3_router"}),
+        ("service_plugins = trunk,neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"trunk", "l3_router"}),
+        ("service_plugins = neutron.services.trunk.plugin.TrunkPlugin", {"trunk"}),
+    ],
+)
+def test_service_plugins(tmp_path, text, plugins):
+    file = tmp_path / "neutron.conf"
+    file.write_text(f"[DEFAULT]\n{text}\n")
+    assert server_settings(read([file])).network.service_plugins == plugins
