@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from netloom.feed.fragments import Network, Port, SubPort, Trunk
+from netloom.feed.fragments import Network, Nic, Port, Server, SubPort, Trunk
 from netloom.plan import Intent, plan
 from netloom.plan.packet import Packet, value_of
 from netloom.plan.settings import PlanSettings
@@ -18,7 +18,6 @@ from netloom.state import Bridge, Facts, Flow, HostState, SwitchPort
 from tests.unit.plan import golden
 from tests.unit.plan.switching_world import (
     BROADCAST,
-    EGRESS_ALL,
     ICMP,
     OUTSIDE_MAC,
     SETTINGS,
@@ -26,64 +25,41 @@ from tests.unit.plan.switching_world import (
     WIRE,
     World,
     between,
-    group,
     id_of,
     network,
     port,
-    rule,
     tap,
+)
+from tests.unit.plan.trunk_world import (
+    BRIDGE,
+    CLOSED,
+    FIRST,
+    GROUPS,
+    LAST,
+    OPEN,
+    PARENT,
+    SSH,
+    SUB_PORTS,
+    inside,
+    name,
+    network_of,
+    sub_port,
+    tag,
+    trunk,
 )
 
 HYBRID = replace(SETTINGS, firewall_driver="iptables_hybrid")
 DRIVERS = pytest.mark.parametrize("settings", [SETTINGS, HYBRID], ids=["openvswitch", "hybrid"])
-PARENT, FIRST, LAST = 1, 11, 14
-SUB_PORTS = range(FIRST, LAST)
 OURS = re.compile(r"\btbr-|\b[ts]p[ti]-")
-TRUNK_ID = id_of(0x3B, 1)
-BRIDGE = f"tbr-{TRUNK_ID[:10]}"
-OPEN = group(1, *EGRESS_ALL, rule(), rule(version=6))
-SSH = group(2, *EGRESS_ALL, rule(protocol=TCP, first=22, last=22))
-CLOSED = group(3, *EGRESS_ALL)
-
-
-def name(prefix: str, number: int) -> str:
-    """A device of the trunk."""
-    return f"{prefix}-{id_of(0xB0, number)[:10]}"
-
-
-def tag(number: int) -> int:
-    """What the instance knows the network of a sub-port by: 1100, 1200, 1300."""
-    return 1100 + 100 * (number - FIRST)
-
-
-def network_of(number: int) -> Network:
-    """The parent is on network 1, sub-ports are on 2, 3 and 4."""
-    return network(1 if number == PARENT else number - FIRST + 2)
-
-
-def trunk(*numbers: int) -> Trunk:
-    """The trunk with these sub-ports."""
-    return Trunk(TRUNK_ID, id_of(0xB0, PARENT), tuple(SubPort(id_of(0xB0, n), tag(n)) for n in numbers))
-
-
-def sub_port(number: int, *groups: str, **changes: object) -> Port:
-    """The port of a sub-port."""
-    fields = {"network_id": network_of(number).id, "device_owner": "trunk:subport", "device_id": ""} | changes
-    return port(number, groups, **fields)
 
 
 def cloud(*numbers: int, settings: PlanSettings = SETTINGS) -> World:
     """An instance behind a trunk, and one other guest, 21 and so on, on each network of a sub-port."""
     world = World(settings=settings).put(network(), OPEN, SSH, CLOSED, port(PARENT, [OPEN.id]), trunk(*numbers))
-    for number, groups in zip(numbers, (OPEN, SSH, CLOSED), strict=False):
-        world.put(network_of(number), sub_port(number, groups.id))
+    for number in numbers:
+        world.put(network_of(number), sub_port(number, GROUPS[number].id))
         world.put(port(number + 10, [OPEN.id], network_id=network_of(number).id))
     return world
-
-
-def inside(number: int) -> int | None:
-    """The tag of a sub-port; of the parent, none."""
-    return None if number == PARENT else tag(number)
 
 
 def walk(world: World, in_port: str, packet: Packet) -> set[tuple[str, int | None]]:
@@ -216,6 +192,35 @@ def test_nothing_is_made_before_the_parent_is_plugged():
     facts = Facts({id: card for id, card in world.facts.interfaces.items() if id != id_of(0xB0, PARENT)})
     state = plan(Intent(world.fragments), facts, SETTINGS)
     assert not [element for element in state if OURS.search(str(element))]
+
+
+def test_a_card_is_taken_for_a_trunk_on_the_trunks_own_bridge_alone():
+    world = cloud(*SUB_PORTS)
+    card = world.facts.interfaces[id_of(0xB0, PARENT)]
+
+    def planned(bridge: str) -> HostState:
+        facts = Facts(dict(world.facts.interfaces) | {card.port_id: replace(card, bridge=bridge)})
+        return plan(Intent(world.fragments), facts, SETTINGS)
+
+    assert planned(BRIDGE) == planned("")
+    plugged_too_early, somewhere = planned("br-int"), planned("tbr-another")
+    assert plugged_too_early.of(SwitchPort)[tap(PARENT),].tag == 1
+    assert (tap(PARENT),) not in somewhere.of(SwitchPort)
+    for state in (plugged_too_early, somewhere):
+        assert not [element for element in state if OURS.search(str(element))]
+
+
+@DRIVERS
+def test_our_own_instances_are_plugged_as_nova_plugs(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
+    parent = port(PARENT, [OPEN.id], device_id="one")
+    nic = Nic(parent.id, parent.mac, 1500)
+    world.put(parent, Server("one", "one", "one", "demo", "any", 64, 1, True, 0, (nic,)))
+    for facts in (Facts(), world.facts):
+        ports = plan(Intent(world.fragments), facts, settings).of(SwitchPort)
+        card = ports[world.card(PARENT),]
+        assert (card.bridge, card.tag, dict(card.external_ids)["vm-uuid"]) == (BRIDGE, None, "one")
+        assert {(name("tpt", PARENT),), (name("spt", FIRST),), (name("spi", FIRST),)} <= ports.keys()
 
 
 def test_what_is_not_known_yet_keeps_nobody_else_waiting():
