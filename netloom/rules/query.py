@@ -17,7 +17,7 @@ from netloom.rules.visibility import Condition, Viewer, shared, viewer, visible
 from netloom.store.among import among_those
 from netloom.store.database import Tx
 from netloom.store.tables.base import METADATA
-from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS
+from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS, TRUNKS
 
 Row = dict[str, Any]
 Lock = Literal["stay", "change"] | None
@@ -82,6 +82,8 @@ def _expressions(caller: Viewer, resource: Resource, alive_since: Any) -> dict[s
         external = sa.select(NETWORKS.c.router_external).where(NETWORKS.c.id == table.c.network_id)
         found["shared"] = shared(caller, "network", table.c.network_id)
         found["router:external"] = external.scalar_subquery()
+    if resource.name == "port":  # of which it is the parent: no attribute, but what some follow from
+        found["trunk_id"] = sa.select(TRUNKS.c.id).where(TRUNKS.c.port_id == table.c.id).scalar_subquery()
     if resource.name == "trunk":
         found["status"] = trunk_status()
     if resource.name == "agent":

@@ -30,7 +30,6 @@ from netloom.store.tables.network import (
     SUB_PORTS,
     SUBNETS,
     TAGS,
-    TRUNKS,
 )
 
 __all__ = ["Query", "by_ids", "find", "get", "missing", "table_of"]
@@ -124,7 +123,10 @@ BEHIND = _children(
     SUB_PORTS.c.segmentation_id,
     order=(SUB_PORTS.c.segmentation_id,),
 )
-TRUNKED = _children(TRUNKS.c.port_id, TRUNKS.c.id)
+DETAILS = _Children(
+    BEHIND.statement.join(PORTS, PORTS.c.id == SUB_PORTS.c.port_id).add_columns(PORTS.c.mac_address),
+    (*BEHIND.names, "mac_address"),
+)
 
 
 def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
@@ -192,18 +194,16 @@ def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
     )
     configurations: dict[str, dict[str, Any]] = {row[0]: row[1] or {} for row in tx.tuples(agents)}
     for view in bound:
-        known = configurations.get(view["binding:host_id"], {})
+        known, trunk_id = configurations.get(view["binding:host_id"], {}), view["trunk_id"]
         view["binding:vif_details"] = {
             "connectivity": "l2",
             "port_filter": True,
             "ovs_hybrid_plug": bool(known.get("ovs_hybrid_plug", False)),
             "datapath_type": known.get("datapath_type", "system"),
-            "bridge_name": known.get("integration_bridge", "br-int"),
+            "bridge_name": f"tbr-{trunk_id[:10]}" if trunk_id else known.get("integration_bridge", "br-int"),
             "ovs_create_tap": False,
             "bound_drivers": {"0": "openvswitch"},
         }
-    for port_id, trunk_id in tx.tuples(TRUNKED.statement, {"owners": [view["id"] for view in bound]}):
-        views[port_id]["binding:vif_details"]["bridge_name"] = f"tbr-{trunk_id[:10]}"
 
 
 def _sub_ports(tx: Tx, _context: Context, views: Views) -> None:
@@ -212,20 +212,14 @@ def _sub_ports(tx: Tx, _context: Context, views: Views) -> None:
 
 def _trunk_details(tx: Tx, _context: Context, views: Views) -> None:
     """The trunks of those ports that are parents; others do not show the attribute."""
-    table = SUB_PORTS.c
-    statement = (
-        sa.select(TRUNKS.c.port_id, TRUNKS.c.id, table.port_id, table.segmentation_type, table.segmentation_id)
-        .add_columns(PORTS.c.mac_address)
-        .outerjoin_from(TRUNKS, SUB_PORTS, table.trunk_id == TRUNKS.c.id)
-        .outerjoin(PORTS, PORTS.c.id == table.port_id)
-        .where(among(tx, TRUNKS.c.port_id, views))
-        .order_by(table.segmentation_id)
-    )
-    names = ("port_id", "segmentation_type", "segmentation_id", "mac_address")
-    for parent, trunk_id, *sub in tx.tuples(statement):
-        details = views[parent].setdefault("trunk_details", {"trunk_id": trunk_id, "sub_ports": []})
-        if sub[0] is not None:
-            details["sub_ports"].append(dict(zip(names, sub, strict=True)))
+    behind: dict[str, list[dict[str, Any]]] = {view["trunk_id"]: [] for view in views.values() if view["trunk_id"]}
+    if not behind:
+        return
+    for trunk_id, *values in tx.tuples(DETAILS.statement, {"owners": behind.keys()}):
+        behind[trunk_id].append(dict(zip(DETAILS.names, values, strict=True)))
+    for view in views.values():
+        if view["trunk_id"]:
+            view["trunk_details"] = {"trunk_id": view["trunk_id"], "sub_ports": behind[view["trunk_id"]]}
 
 
 def _rules(tx: Tx, context: Context, views: Views) -> None:
