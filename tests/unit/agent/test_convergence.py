@@ -52,10 +52,11 @@ def test_a_port_does_not_fail_with_what_others_need():
     assert told(Failure("", "port x", "no"), host="elsewhere") == ("applied", "")
 
 
-def of_trunk(*failures: Failure, plugged: bool = True) -> tuple[str, str, str]:
+def of_trunk(*failures: Failure, plugged: bool = True, bridge: str = "tbr-t") -> tuple[str, str, str]:
     """States of a trunk, its parent and its sub-port."""
     fragments: dict[str, Fragment] = {fragment.name: fragment for fragment in (NETWORK, PORT, SUB_PORT, TRUNK)}
-    facts = Facts({PORT.id: Interface(device="tap", mac=PORT.mac, port_id=PORT.id)} if plugged else {})
+    card = Interface(device="tap", mac=PORT.mac, port_id=PORT.id, bridge=bridge)
+    facts = Facts({PORT.id: card} if plugged else {})
     statuses = judge(fragments, dict.fromkeys(fragments, "1"), facts, failures, "here")
     waiting = [status.reason for status in statuses.values() if status.state == "waiting"]
     assert all(PORT.id in reason for reason in waiting)
@@ -66,6 +67,10 @@ def of_trunk(*failures: Failure, plugged: bool = True) -> tuple[str, str, str]:
 def test_a_trunk_and_its_sub_ports_wait_for_the_card_of_the_parent():
     assert of_trunk(plugged=False) == ("waiting", "waiting", "waiting")
     assert of_trunk() == ("applied", "applied", "applied")
+
+
+def test_a_trunk_waits_when_the_card_is_on_another_bridge():
+    assert of_trunk(bridge="br-int") == ("waiting", "applied", "waiting")
 
 
 def test_a_trunk_fails_with_its_ports_but_a_sub_port_fails_alone():
