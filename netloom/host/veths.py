@@ -35,7 +35,7 @@ from netloom.state import Changes, Failure, Veth
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP, IFLA_NET_NS_FD = 1, 3, 4, 18, 20, 27, 28
-IFLA_LINK, IFLA_MASTER = 5, 10
+IFLA_LINK, IFLA_MASTER, IFLA_LINK_NETNSID = 5, 10, 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 _IFF_UP = 1
 _DOOMED = 0x6E6C
@@ -60,6 +60,8 @@ class Link:
     """Number of the bridge that it is in; 0: none."""
     peer: int
     """Number of the other end of a veth pair in the same namespace, or in one of another's numbering; 0: none."""
+    peer_namespace: int
+    """What this namespace calls the one of the other end; -1: it is the same."""
 
     @property
     def is_veth(self) -> bool:
@@ -84,6 +86,7 @@ def links() -> Iterator[Link]:
                 kind=string(info.get(IFLA_INFO_KIND, b"")),
                 master=struct.unpack("=I", found.get(IFLA_MASTER, bytes(4)))[0],
                 peer=struct.unpack("=I", found.get(IFLA_LINK, bytes(4)))[0],
+                peer_namespace=struct.unpack("=i", found.get(IFLA_LINK_NETNSID, b"\xff" * 4))[0],
             )
 
 
