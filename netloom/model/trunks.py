@@ -9,6 +9,11 @@ from netloom.model.kinds import Integer, Invalid, ListOf, Name, Record, Text, Uu
 
 VLAN, INHERIT = "vlan", "inherit"
 """How a sub-port is told apart: by a tag of its own, or by that of its network's VLAN."""
+UNTAGGED = (
+    "Invalid subport details '{}': missing segmentation information. Must specify both segmentation_id and "
+    "segmentation_type"
+)
+"""What is wrong with a sub-port that is not told apart."""
 SUB_PORT = Record(
     members={"port_id": Uuid(), "segmentation_type": Text(), "segmentation_id": Integer(nullable=True)},
     required=frozenset({"port_id"}),
@@ -27,10 +32,7 @@ class SubPorts(ListOf):
         for sub in subs:
             told = sub.get("segmentation_type") == INHERIT or len(sub) == 1
             if not told and not (sub.get("segmentation_type") and sub.get("segmentation_id")):
-                raise Invalid(
-                    f"Invalid subport details '{sub}': missing segmentation information. "
-                    "Must specify both segmentation_id and segmentation_type"
-                )
+                raise Invalid(UNTAGGED.format(sub))
         if port := _repeated(sub["port_id"] for sub in subs):
             raise Invalid(f"Non unique UUID for subport: '{port}'")
         tags = (sub for sub in subs if len(sub) > 1 and sub["segmentation_type"] != INHERIT)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from netloom.model.errors import Conflict, InvalidInput
 from netloom.model.ports import PORT
-from netloom.model.trunks import INHERIT, VLAN
+from netloom.model.trunks import INHERIT, UNTAGGED, VLAN
 from netloom.rules import ports, reading, router_interfaces
 from netloom.rules.context import Context
 from netloom.store.among import among
@@ -106,10 +106,7 @@ def _segmentation(sub: Mapping[str, Any], network: Mapping[str, Any]) -> View:
     """How a sub-port is told apart."""
     kind, tag = sub.get("segmentation_type"), sub.get("segmentation_id")
     if kind is None:
-        raise InvalidInput(
-            error_message=f"Invalid subport details '{sub}': missing segmentation information. "
-            "Must specify both segmentation_id and segmentation_type"
-        )
+        raise InvalidInput(error_message=UNTAGGED.format(sub))
     if kind == INHERIT:
         kind, tag = network["provider_network_type"], network["provider_segmentation_id"]
     if kind != VLAN:
