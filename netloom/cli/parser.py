@@ -15,6 +15,7 @@ examples:
   netloom status                        every part and its health
   netloom status tap1b2c3d4e-5f         why a port is, or is not, ACTIVE
   netloom exec web1 -- ip address       run a command inside an instance
+  netloom console web1                  log in on its console
   netloom draw web1                     how its cards are wired to bridges, VLANs and routers
   netloom config show                   what the configuration files come to, line by line
   netloom down                          stop it all and leave nothing behind
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _all_in_one(commands)
     _exec(commands)
+    _console(commands)
     _draw(commands)
     commands.add_parser(
         "server",
@@ -116,6 +118,18 @@ def _draw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         " a device (default: all)",
     )
     command.add_argument("--svg", type=Path, metavar="FILE", help="write the picture to a file, for browsers")
+
+
+def _console(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "console",
+        help="open the console of an instance",
+        description="Open the serial console of a virtual machine of this machine; of a container, a login. Ctrl-]"
+        " leaves the serial console. When the input is no terminal, it is typed as it comes, and the console is left"
+        " when the input has ended and nothing has been said for a second.",
+        epilog="example: netloom console vm1",
+    )
+    command.add_argument("server", metavar="SERVER", help="name or id of the instance")
 
 
 def _host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

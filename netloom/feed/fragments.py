@@ -230,6 +230,8 @@ class Server(Fragment, frozen=True, tag="server"):
     running: bool
     boot: int
     nics: tuple[Nic, ...]
+    hypervisor_type: str = "container"
+    """``container``, or ``qemu``: a machine with a kernel of its own."""
 
 
 class TunnelPeer(Fragment, frozen=True, tag="peer"):

@@ -12,7 +12,7 @@ from netloom.host.elections import Elections
 from netloom.host.failures import failure
 from netloom.host.files import Files
 from netloom.host.filters import Filters, canonical
-from netloom.host.instances import Instances
+from netloom.host.instances import Instances, no_machines
 from netloom.host.ipsets import IpSets
 from netloom.host.layout import Layout
 from netloom.host.leases import Leases
@@ -62,12 +62,17 @@ class Host:
     """
 
     def __init__(
-        self, layout: Layout, guest_root: Path | None = None, on_election: Callable[[], None] = lambda: None
+        self,
+        layout: Layout,
+        guest_root: Path | None = None,
+        on_election: Callable[[], None] = lambda: None,
+        boot_files: Callable[[], Path] = no_machines,
     ) -> None:
         """
         Args:
             layout: where things are.
             guest_root: root file system of instances; without it the host runs none.
+            boot_files: makes the directory with what virtual machines boot.
             on_election: called, from any thread, when ``elections`` may tell something new.
 
         Raises:
@@ -86,7 +91,7 @@ class Host:
         self._files = Files(layout)
         self._daemons = Daemons(layout)
         self._leases = Leases(layout)
-        self._instances = Instances(layout, guest_root) if guest_root else None
+        self._instances = Instances(layout, guest_root, boot_files) if guest_root else None
         self._announcer = Announcer()
         self._underlay = Underlay()
         self._pidfile = layout.ovs_rundir / "ovs-vswitchd.pid"

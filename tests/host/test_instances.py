@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.host.instances import Instances
+from netloom.host.instances import Instances, console_log
 from netloom.host.layout import Layout
 from netloom.standalone.guest import build
 from netloom.state import Failure, HostState, Instance, Nic
@@ -151,7 +151,7 @@ class Cloud:
                 eventually(lambda one=one: self.logins(one) > before[one.id], what=lambda one=one: self.console(one))
 
     def console(self, one: Instance) -> str:
-        return self.driver.console_log(one.id)
+        return console_log(self.layout, one.id) or ""
 
     def logins(self, one: Instance) -> int:
         return self.console(one).count(" login:")
@@ -360,6 +360,16 @@ def test_cards_come_and_go(cloud: Cloud) -> None:
     assert "fa:16:3e:00:00:03" in cloud.run(two, "ip link show eth1")
     eventually(lambda: cloud.run(one, "pgrep_() { ps | grep -c '[u]dhcpc'; }; pgrep_") == "1\n")
     assert cloud.pid(one) == pid
+
+
+def test_guest_without_a_card(cloud: Cloud) -> None:
+    """It is up with itself alone, and can be given a card later."""
+    one = guest(1, nics=())
+    assert cloud.apply(one) == []
+    assert not cloud.changes(one)
+    eventually(lambda: cloud.run(one, "ls /sys/class/net") == "lo\n", what=lambda: cloud.console(one))
+    assert cloud.apply(replace(one, nics=guest(1).nics)) == []
+    eventually(lambda: "inet 10.77.0.11/24" in cloud.run(one, "ip addr show eth0"), what=lambda: cloud.console(one))
 
 
 def test_death_is_noticed_and_repaired(cloud: Cloud) -> None:
