@@ -372,6 +372,16 @@ def test_guest_without_a_card(cloud: Cloud) -> None:
     eventually(lambda: "inet 10.77.0.11/24" in cloud.run(one, "ip addr show eth0"), what=lambda: cloud.console(one))
 
 
+def test_guest_without_a_card(cloud: Cloud) -> None:
+    """It is up with itself alone, and can be given a card later."""
+    one = guest(1, nics=())
+    assert cloud.apply(one) == []
+    assert not cloud.changes(one)
+    eventually(lambda: cloud.run(one, "ls /sys/class/net") == "lo\n", what=lambda: cloud.console(one))
+    assert cloud.apply(replace(one, nics=guest(1).nics)) == []
+    eventually(lambda: "inet 10.77.0.11/24" in cloud.run(one, "ip addr show eth0"), what=lambda: cloud.console(one))
+
+
 def test_death_is_noticed_and_repaired(cloud: Cloud) -> None:
     one = guest(1)
     cloud.boot(one)
