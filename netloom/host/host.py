@@ -183,10 +183,8 @@ class Host:
         filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
         sets = wanted.changes(IpSet, quiet)
         failed += self._ip_sets.put(sets)
-        failed += self._filters.apply(filters)
-        failed += self._ip_sets.delete(sets)
+        failed += self._filters.apply(replace(filters, delete=tuple(f for f in filters.delete if f.namespace != _HOST)))
         failed += conntrack.forget_translations(filters.update)
-        failed += conntrack.forget_zones(filters)
         veths = wanted.changes(Veth, quiet)
         failed += self._make_links(wanted, quiet, veths)
         # Devices of instances, and links, are there before the switch takes them as ports. It is observed only now,
@@ -204,6 +202,10 @@ class Host:
         # Flows name ports, so they come after new ports; they go before old ports, so that a port that comes to bear
         # the number of one that went does not inherit its flows.
         others += self._make_flows(desired, ovs, rewrite=bool(bridges or ports))
+        # Nothing is let through in between when flows come to do what the host's own tables did.
+        failed += self._filters.apply(Changes((), (), tuple(f for f in filters.delete if f.namespace == _HOST)))
+        failed += self._ip_sets.delete(sets)
+        failed += conntrack.forget_zones(filters)
         # Daemons read files when they start or are told to, bind to addresses, and must hear each other: a host that
         # does not hear the active one takes its place.
         others += self._daemons.apply(wanted.changes(Daemon, daemons))

@@ -5,6 +5,7 @@ Ours are those of type ``hash:net`` whose names are ``NIPv4…`` or ``NIPv6…``
 
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
@@ -18,6 +19,8 @@ _MOST = 1 << 20
 """Members of a set; the kernel makes room for them as they come."""
 _PATIENCE = 30
 """Seconds for one run of the tool."""
+_LETTING_GO = 1.0
+"""Seconds that the kernel may take to forget that a rule looked into a set."""
 _Pair: TypeAlias = tuple[IpSet, IpSet]
 """A set as it is, and as it shall be."""
 
@@ -46,8 +49,14 @@ class IpSets:
         return _restore([*fresh, *changes.update], _put)
 
     def delete(self, changes: Changes[IpSet]) -> list[Failure]:
-        """Remove the unwanted sets: after the rules that looked into them."""
-        return _restore([(have, have) for have in changes.delete], _delete)
+        """Remove the unwanted sets: after the rules that looked into them, which the kernel lets go a moment later."""
+        until = time.monotonic() + _LETTING_GO
+        pairs = [(have, have) for have in changes.delete]
+        while (failures := _restore(pairs, _delete)) and time.monotonic() < until:
+            lost = {failed.element for failed in failures}
+            pairs = [pair for pair in pairs if str(pair[0]) in lost]
+            time.sleep(0.02)
+        return failures
 
 
 def _restore(pairs: list[_Pair], lines: Callable[[_Pair], Iterable[str]]) -> list[Failure]:
