@@ -56,7 +56,9 @@ def _inner(packet: Packet, mark: bytes, flags: int) -> bytes:
     ends = struct.pack("!HH", packet.sport, packet.dport)
     match packet.protocol:
         case 6:
-            inner, place = ends + struct.pack("!IIBBHHH", 1, 1, 5 << 4, flags, 8192, 0, 0) + mark, 16
+            sequence, answered = (1 if flags & SYN else 2), (2 if flags & ACK else 0)
+            inner = ends + struct.pack("!IIBBHHH", sequence, answered, 5 << 4, flags, 8192, 0, 0) + mark
+            place = 16
         case 17:
             inner, place = ends + struct.pack("!HH", 8 + len(mark), 0) + mark, 6
         case 132:
