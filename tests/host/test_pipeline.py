@@ -41,6 +41,8 @@ from tests.unit.plan.switching_world import (
     tap,
 )
 from tests.unit.plan.test_reachability import random_cloud, random_packets
+from tests.unit.plan.trunk_world import BRIDGE, PARENT, SUB_PORTS, network_of, tag
+from tests.unit.plan.trunk_world import cloud as trunk_cloud
 
 MEMBERS = id_of(0xADD, 1), id_of(0xADD, 2)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -326,6 +328,24 @@ def test_questions_and_unicast_of_overlays_go_as_simulated(another: DummySwitch)
             assert came == ({tap(1)} if known else {second, third}), question
         probe = replace(solicits, src="::")
         assert agree(another, Switch(state), "br-int", tap(1), probe) - {"br-int"} == {second, third}
+
+
+@pytest.mark.parametrize("driver", ["openvswitch", "iptables_hybrid"])
+def test_frames_through_a_trunk_go_as_simulated(another: DummySwitch, driver: str) -> None:
+    behind = trunk_cloud(*SUB_PORTS, settings=replace(SETTINGS, firewall_driver=driver))
+    state, card = behind.plan(), behind.card(PARENT)
+    another.load(state)
+    kinds, seen = ((TCP, 22), (TCP, 80), (ICMP, 8)), set()
+    for number, kind in product((PARENT, *SUB_PORTS), kinds):
+        out, inward = between(number, number + 10, *kind), between(number + 10, number, *kind)
+        question = replace(out, protocol=None, dl_dst=BROADCAST)
+        for frame in (out, question, replace(out, dl_src=OUTSIDE_MAC), replace(question, src="10.0.0.99")):
+            for vlan in (None, tag(number), 999):
+                seen |= agree(another, Switch(state), BRIDGE, card, replace(frame, vlan=vlan))
+        real = network_of(number).segmentation_id
+        for frame in (inward, replace(inward, protocol=None, dl_dst=BROADCAST)):
+            seen |= agree(another, Switch(state), "br-eth1", WIRE, replace(frame, vlan=real))
+    assert {card, WIRE, *(behind.card(n + 10) for n in SUB_PORTS)} <= seen
 
 
 def test_flows_beside_another_firewall_are_accepted(another: DummySwitch) -> None:

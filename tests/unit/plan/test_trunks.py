@@ -34,12 +34,12 @@ from tests.unit.plan.trunk_world import (
     BRIDGE,
     CLOSED,
     FIRST,
-    GROUPS,
     LAST,
     OPEN,
     PARENT,
     SSH,
     SUB_PORTS,
+    cloud,
     inside,
     name,
     network_of,
@@ -51,15 +51,6 @@ from tests.unit.plan.trunk_world import (
 HYBRID = replace(SETTINGS, firewall_driver="iptables_hybrid")
 DRIVERS = pytest.mark.parametrize("settings", [SETTINGS, HYBRID], ids=["openvswitch", "hybrid"])
 OURS = re.compile(r"\btbr-|\b[ts]p[ti]-")
-
-
-def cloud(*numbers: int, settings: PlanSettings = SETTINGS) -> World:
-    """An instance behind a trunk, and one other guest, 21 and so on, on each network of a sub-port."""
-    world = World(settings=settings).put(network(), OPEN, SSH, CLOSED, port(PARENT, [OPEN.id]), trunk(*numbers))
-    for number in numbers:
-        world.put(network_of(number), sub_port(number, GROUPS[number].id))
-        world.put(port(number + 10, [OPEN.id], network_id=network_of(number).id))
-    return world
 
 
 def walk(world: World, in_port: str, packet: Packet) -> set[tuple[str, int | None]]:

@@ -1,7 +1,8 @@
 """A trunk with three sub-ports, each on a network of its own and in a security group of its own."""
 
 from netloom.feed.fragments import Network, Port, SubPort, Trunk
-from tests.unit.plan.switching_world import EGRESS_ALL, TCP, group, id_of, network, port, rule
+from netloom.plan.settings import PlanSettings
+from tests.unit.plan.switching_world import EGRESS_ALL, SETTINGS, TCP, World, group, id_of, network, port, rule
 
 PARENT, FIRST, LAST = 1, 11, 14
 SUB_PORTS = range(FIRST, LAST)
@@ -39,6 +40,15 @@ def sub_port(number: int, *groups: str, **changes: object) -> Port:
     """The port of a sub-port."""
     fields = {"network_id": network_of(number).id, "device_owner": "trunk:subport", "device_id": ""} | changes
     return port(number, groups, **fields)
+
+
+def cloud(*numbers: int, settings: PlanSettings = SETTINGS) -> World:
+    """An instance behind a trunk, and one other guest, 21 and so on, on each network of a sub-port."""
+    world = World(settings=settings).put(network(), OPEN, SSH, CLOSED, port(PARENT, [OPEN.id]), trunk(*numbers))
+    for number in numbers:
+        world.put(network_of(number), sub_port(number, GROUPS[number].id))
+        world.put(port(number + 10, [OPEN.id], network_id=network_of(number).id))
+    return world
 
 
 def inside(number: int) -> int | None:
