@@ -272,6 +272,7 @@ def test_trunks_are_there_when_their_service_plugin_is(store, policy, plugins):
         assert "/trunks/{id}/get_subports" in paths
     else:
         assert not {"trunk", "trunk-details"} & listed.keys()
+        assert "trunk" not in str(listed), "also not in the list of what can have tags"
         alice.fails(404, "ExtensionNotFound", "GET", "extensions/trunk")
         alice.fails(404, "HTTPNotFound", "GET", "trunks")
         assert not {path for path in paths if "trunk" in path}
