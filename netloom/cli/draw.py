@@ -63,6 +63,8 @@ def _names(conf: cfg.ConfigOpts, state: HostState) -> dict[str, str]:
         client = Client(clouds, "netloom-admin")
         for kind in NAMED:
             names |= {one["id"]: one["name"] for one in client.get(f"/v2.0/{kind}?fields=id&fields=name")[kind]}
+        servers = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1")["servers"]
+        names |= {one["id"]: one["name"] for one in servers}
     except Trouble as trouble:
         print(f"netloom draw: without names: {trouble}", file=sys.stderr)
     return names
