@@ -33,12 +33,14 @@ class Suite(NamedTuple):
 
 FOLDER = Path(__file__).parent
 SUITES = {
-    "tempest": Suite(r"^tempest\.api\.network", FOLDER / "tempest_failures.txt", 240, ("tag",)),
+    "tempest": Suite(
+        r"^tempest\.api\.network", FOLDER / "tempest_failures.txt", 240, ("tag",), {"admin.test_ports": 8}
+    ),
     "plugin": Suite(
         r"^neutron_tempest_plugin\.api",
         FOLDER / "plugin_failures.txt",
         400,
-        whole={"test_auto_allocated_topology": 3, "test_subnetpool": 50},
+        whole={"test_auto_allocated_topology": 3, "test_subnetpool": 55, "test_trunk": 50, "admin.test_ports": 2},
     ),
 }
 
