@@ -70,22 +70,11 @@ def run(directory: Path, argv: Sequence[str], *, terminal: bool) -> int:
 
     A machine that is still booting is waited for.
     """
-    command = f"cd /; {shlex.join(argv)}; exit $?"
+    command = f"cd /; env -- {shlex.join(argv)}; exit $?"  # found on the path, even what the shell would be itself
     with reserved(directory, EXEC) as channel:
         there = shlex.join([sys.executable, "-I", "-S", str(_RELAY), str(directory), channel])
         # The machine is at the other end of its own socket: there is no host key to check, and no password to give.
-        client = [
-            "dbclient",
-            "-y",
-            "-y",
-            "-t" if terminal else "-T",
-            "-l",
-            "root",
-            "-J",
-            f"exec {there}",
-            "guest",
-            command,
-        ]
+        client = ["dbclient", "-y", "-y", "-t" if terminal else "-T", "-l", "root", "-J", there, "guest", command]
         environment = os.environ | {"HOME": str(directory), "DROPBEAR_PASSWORD": ""}
         process = subprocess.Popen(client, stderr=subprocess.PIPE, env=environment)
         assert process.stderr

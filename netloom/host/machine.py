@@ -8,9 +8,10 @@ Like a container it starts held: a shell with those descriptors waits until it i
 emulator. When the agent dies before, it ends, and with it all that was made for it.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
-import socket
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -83,29 +84,20 @@ class HeldMachine:
             OSError: it cannot start; the text says why.
         """
         self._directory = directory
-        descriptors = list(taps.values())
-        sockets: list[socket.socket] = []
-        try:
+        with contextlib.ExitStack() as kept:
+            cards = {name: _above_ten(tap, kept) for name, tap in taps.items()}
             program = emulator()
-            files = {name: os.open(boot / name, os.O_RDONLY) for name in ("kernel", "initramfs")}
-            descriptors += files.values()
+            files = {name: _above_ten(os.open(boot / name, os.O_RDONLY), kept) for name in ("kernel", "initramfs")}
             log = os.open(directory / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            descriptors.append(log)
-            ways = {}
-            for name in (channels.CONSOLE, channels.MONITOR, channels.SIGNALS, *channels.EXEC):
-                sockets.append(channels.listen(directory, name))
-                ways[name] = sockets[-1].fileno()
-            argv = [program, *_arguments(instance, files, log, ways, taps)]
+            log = _above_ten(log, kept)
+            names = (channels.CONSOLE, channels.MONITOR, channels.SIGNALS, *channels.EXEC)
+            ways = {name: _above_ten(channels.listen(directory, name).detach(), kept) for name in names}
+            argv = [program, *_arguments(instance, files, log, ways, cards)]
             self._starter = subprocess.Popen(
                 ["/bin/sh", "-c", _SPAWN, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                pass_fds=[*descriptors, *ways.values()], user=user, group=user, extra_groups=_groups(), cwd="/",
-                env={}, umask=0o077, start_new_session=True, bufsize=0,
+                pass_fds=[*cards.values(), *files.values(), log, *ways.values()], user=user, group=user,
+                extra_groups=_groups(), cwd="/", env={}, umask=0o077, start_new_session=True, bufsize=0,
             )  # fmt: skip
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            for each in sockets:
-                each.close()
         self.process = Process(0, "")
 
     def map(self) -> None:
@@ -151,12 +143,28 @@ class HeldMachine:
         return next((line for line in reversed(lines) if line.startswith(_EMULATOR)), "")
 
 
+def _above_ten(descriptor: int, kept: contextlib.ExitStack) -> int:
+    """The descriptor by a number that no shell uses for itself, until ``kept`` is closed."""
+    try:
+        number = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    finally:
+        os.close(descriptor)
+    kept.callback(os.close, number)
+    return number
+
+
 def _groups() -> list[int]:
-    """The group that may use KVM, where there is one."""
+    """The group that may use KVM, where there is one (Debian's ``kvm``)."""
     if not _KVM.exists():
         return []
     told = _KVM.stat()
     return [told.st_gid] if told.st_gid and told.st_mode & stat.S_IWGRP else []
+
+
+def _accelerators() -> list[str]:
+    """How to run a machine: the second where the first does not work."""
+    kvm = ["-accel", "kvm"] if _groups() or (_KVM.exists() and _KVM.stat().st_mode & stat.S_IWOTH) else []
+    return [*kvm, "-accel", "tcg,tb-size=32"]
 
 
 def _arguments(
@@ -166,7 +174,7 @@ def _arguments(
     cpus = max(1, min(instance.vcpus, os.cpu_count() or 1))
     words = [
         "-name", f"guest={instance.hostname}", "-uuid", instance.id, "-machine", "pc,graphics=off,vmport=off",
-        "-accel", "kvm", "-accel", "tcg,tb-size=32", "-cpu", "max", "-smp", str(cpus), "-m", str(instance.memory_mb),
+        *_accelerators(), "-cpu", "max", "-smp", str(cpus), "-m", str(instance.memory_mb),
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-kernel", f"/proc/self/fd/{files['kernel']}", "-initrd", f"/proc/self/fd/{files['initramfs']}",

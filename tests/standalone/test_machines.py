@@ -77,7 +77,7 @@ def test_what_can_be_no_machine_is_refused(world, host, net):
     emulated, odd = image(world, hypervisor_type="qemu"), image(world, hypervisor_type="vax")
     small, container = flavor(world, "small", 64), flavor(world, "container", 128, **{SPEC: "container"})
     for image_id, flavor_id, expected in (
-        (emulated, small, "Flavor's memory is too small for a virtual machine: it needs 96 MiB."),
+        (emulated, small, "Flavor's memory is too small for a virtual machine: it needs 128 MiB."),
         (emulated, container, "The flavor asks for hypervisor type container, the image for qemu."),
         (
             odd,

@@ -10,7 +10,7 @@ from netloom.standalone.web import Problem
 CONTAINER, QEMU = "container", "qemu"
 _PROPERTY, _SPEC = "hypervisor_type", "capabilities:hypervisor_type"
 _KINDS = {CONTAINER: CONTAINER, "lxc": CONTAINER, QEMU: QEMU, "kvm": QEMU}
-_LEAST_MB = 96
+_LEAST_MB = 128
 """With less memory no machine boots."""
 
 
