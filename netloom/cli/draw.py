@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     drawing = picture.draw(trees)
     if arguments.svg:
         heading = f"{arguments.thing or 'Bridges, ports and VLANs'} on {settings.host}"
-        _write(arguments.svg, picture.svg(drawing, heading, table))
+        _write(arguments.svg, picture.as_svg(drawing, heading, [picture.SVG_LEGEND, "", *table]))
     else:
-        print(f"{picture.text(drawing)}{picture.LEGEND}\n\n" + "\n".join(table))
+        print(f"{picture.as_text(drawing)}{picture.TEXT_LEGEND}\n\n" + "\n".join(table))
     return 0
 
 
@@ -71,7 +71,7 @@ def _names(conf: cfg.ConfigOpts, state: HostState) -> dict[str, str]:
 
 
 def _only(trees: list[picture.Branch], thing: str, names: dict[str, str]) -> picture.Branch:
-    found = picture.tree(trees, thing, names)
+    found = picture.part(trees, thing, names)
     if not found:
         raise Trouble(f"nothing on this host has the name, id or device '{thing}'; 'netloom draw' shows all")
     return found

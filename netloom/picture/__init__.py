@@ -2,8 +2,23 @@
 
 from netloom.picture.layout import Drawing, draw
 from netloom.picture.networks import Row, lines, networks
-from netloom.picture.svg import svg
-from netloom.picture.text import LEGEND, text
-from netloom.picture.tree import Branch, tree, whole
+from netloom.picture.svg import LEGEND as SVG_LEGEND
+from netloom.picture.svg import as_svg
+from netloom.picture.text import LEGEND as TEXT_LEGEND
+from netloom.picture.text import as_text
+from netloom.picture.tree import Branch, part, whole
 
-__all__ = ["LEGEND", "Branch", "Drawing", "Row", "draw", "lines", "networks", "svg", "text", "tree", "whole"]
+__all__ = [
+    "SVG_LEGEND",
+    "TEXT_LEGEND",
+    "Branch",
+    "Drawing",
+    "Row",
+    "as_svg",
+    "as_text",
+    "draw",
+    "lines",
+    "networks",
+    "part",
+    "whole",
+]

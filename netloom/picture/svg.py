@@ -6,10 +6,11 @@ from xml.etree.ElementTree import Element, SubElement
 
 from netloom.picture.layout import Box, Drawing, Wire, describe
 
+LEGEND = "dashed: patch   dotted: tunnel   solid: veth pair, card or device   colours: local VLANs"
 _COLUMN, _ROW, _MARGIN = 8, 20, 12
 """Pixels of a character's cell, and around the picture."""
 _STYLE = """
-text { font: 13px monospace; fill: #1a1a1a; white-space: pre }
+text { font: 13px monospace; fill: #1a1a1a }
 .title { font-weight: bold }
 g rect { stroke: #555; stroke-width: 1.2 }
 .switch rect { fill: #e4eefb } .bridge rect { fill: #fdf3d8 }
@@ -18,7 +19,7 @@ line { stroke-width: 2 } .patch line { stroke-dasharray: 5 3 } .tunnel line { st
 """
 
 
-def svg(drawing: Drawing, heading: str, lines: Sequence[str] = ()) -> str:
+def as_svg(drawing: Drawing, heading: str, lines: Sequence[str] = ()) -> str:
     """The picture as an SVG document.
 
     Args:
@@ -30,7 +31,8 @@ def svg(drawing: Drawing, heading: str, lines: Sequence[str] = ()) -> str:
     width = columns * _COLUMN + 2 * _MARGIN
     height = (drawing.height + len(lines) + bool(lines)) * _ROW + 2 * _MARGIN
     size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
-    root = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **size})
+    kept = {"xml:space": "preserve"}  # blanks, where tables have several
+    root = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **kept, **size})
     SubElement(root, "title").text = heading
     SubElement(root, "style").text = _STYLE
     SubElement(root, "rect", {"width": str(width), "height": str(height), "fill": "#ffffff"})

@@ -6,7 +6,7 @@ _STROKES = {"patch": "╌", "veth": "═", "card": "─", "tunnel": "┄", "devi
 LEGEND = "╌ patch   ═ veth pair   ─ card, device   ┄ tunnel"
 
 
-def text(drawing: Drawing) -> str:
+def as_text(drawing: Drawing) -> str:
     """The picture, drawn with box-drawing characters (Unicode block U+2500)."""
     grid = [[" "] * drawing.width for _ in range(drawing.height)]
     for box in drawing.boxes:

@@ -35,7 +35,7 @@ def whole(state: HostState, root: str, names: Mapping[str, str]) -> list[Branch]
     return [tree for name in bridges if (tree := grower.grow(Place(Kind.SWITCH, name)))]
 
 
-def tree(trees: Sequence[Branch], wanted: str, names: Mapping[str, str]) -> Branch | None:
+def part(trees: Sequence[Branch], wanted: str, names: Mapping[str, str]) -> Branch | None:
     """What concerns one instance, port or network of the first tree, and what serves its networks.
 
     ``wanted`` is an id or its beginning, a name, or the name of a device. None when nothing is called so.

@@ -66,7 +66,7 @@ def test_what_others_wired_is_found(wired):
 
 def test_it_can_be_drawn_from_end_to_end(wired):
     (tree,) = picture.whole(survey(wired.layout), "br-int", {})
-    lines = picture.text(picture.draw([tree])).splitlines()
+    lines = picture.as_text(picture.draw([tree])).splitlines()
     card = next(line for line in lines if "spi-1" in line)
     words = ("spi-1  tag 7", "spt-1  tag 1100", f"qvo{SHORT}", f"qvb{SHORT}", f"tap{SHORT}", MAC)
     places = [card.index(word) for word in words]

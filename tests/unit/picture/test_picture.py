@@ -32,7 +32,7 @@ def boxes(branches: list[picture.Branch]) -> list[str]:
 
 
 def only(wanted: str, state: HostState | None = None) -> list[picture.Branch]:
-    found = picture.tree(trees(state), wanted, NAMES)
+    found = picture.part(trees(state), wanted, NAMES)
     assert found
     return [found]
 
@@ -85,7 +85,7 @@ def test_an_instance_without_a_trunk_hangs_on_the_integration_bridge():
 def test_a_patch_without_its_peer_is_told():
     state = HostState(one for one in world.host() if getattr(one, "name", "") != f"spt-{next(iter(SUB_PORTS))[:10]}")
     assert ("spi-867d7f27-8", "spt-867d7f27-8", 1, None) in wires(trees(state))
-    assert " spt-867d7f27-8" in picture.text(picture.draw(trees(state)))
+    assert " spt-867d7f27-8" in picture.as_text(picture.draw(trees(state)))
 
 
 def test_a_port_that_the_switch_cannot_use_says_why():
@@ -119,7 +119,7 @@ def test_an_instance_is_drawn_with_all_its_networks_and_no_other_instance(wanted
 
 
 def test_what_is_not_there_is_not_found():
-    assert picture.tree(trees(), "nothing", NAMES) is None
+    assert picture.part(trees(), "nothing", NAMES) is None
 
 
 def test_networks_are_listed_with_all_their_vlans():
@@ -140,7 +140,7 @@ def shown(branches):
 
 
 def test_the_text_shows_each_cable_on_one_line():
-    lines = picture.text(picture.draw(trees())).splitlines()
+    lines = picture.as_text(picture.draw(trees())).splitlines()
     card = next(line for line in lines if "tpi-" in line)
     for name in ("tpi-027824df-1  tag 4", "tpt-027824df-1", "qvo027824df-17", "qvb027824df-17", "tap027824df-17"):
         assert name in card
@@ -167,7 +167,7 @@ def test_no_two_things_are_drawn_over_each_other():
 
 def test_the_svg_has_every_place_and_cable():
     branches = trees()
-    root = ElementTree.fromstring(picture.svg(picture.draw(branches), "a <host>", ["NETWORK  TYPE"]))
+    root = ElementTree.fromstring(picture.as_svg(picture.draw(branches), "a <host>", ["NETWORK  TYPE"]))
     places = {g.get("data-id"): g.get("class") for g in root.iter(f"{SVG}g") if g.get("data-id")}
     assert sorted(places) == boxes(branches)
     assert (places[INSTANCE], places["qbr027824df-17"]) == ("instance", "bridge")
@@ -183,7 +183,7 @@ def test_the_svg_has_every_place_and_cable():
 
 def test_equal_states_make_equal_pictures():
     def drawn(state):
-        return picture.svg(picture.draw(trees(state)), "host")
+        return picture.as_svg(picture.draw(trees(state)), "host")
 
     backwards = HostState(reversed(list(world.host())))
     assert drawn(world.host()) == drawn(backwards)
