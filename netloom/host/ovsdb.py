@@ -21,8 +21,8 @@ IFINDEX = "netloom-ifindex"
 """Number of the device when we plugged it. One of another number has since taken its name, and the
 userspace datapath, which goes on listening to the old one, is deaf to it until it is plugged anew."""
 DEAD_VLAN = 4095
-DELETE_AT_ONCE = 3
-"""Each deleted port stops all forwarding for some 14 ms; those of one transaction add up."""
+DELETE_AT_ONCE, PATCHES_AT_ONCE = 3, 50
+"""Each deleted port stops all forwarding for some 14 ms, one of a patch for 1 ms; those of one transaction add up."""
 LOCAL_PORT = 65534
 REPLACED = "its device has been replaced by another of the same name, or is gone"
 Ours: TypeAlias = Bridge | SwitchPort
@@ -86,13 +86,14 @@ class Ovsdb:
     def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int], dict[str, int]]:
         """Usable interfaces by the port id they were plugged for, local VLANs by network id, and conntrack zones.
 
-        Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not. Local
+        Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not; of two for one
+        port the newer device does: the other is left from an earlier plug. Local
         VLANs are those on the ports of the integration bridge, whoever wrote them there; zones are by port id.
         """
         interfaces: dict[str, Interface] = {}
         vlans: dict[str, int] = {}
         zones: dict[str, int] = {}
-        for port in sorted(self._ports(), key=lambda port: port.name):
+        for port in sorted(self._ports(), key=lambda port: (port.interface.ifindex, port.name), reverse=True):
             if port.network and port.bridge == integration_bridge:
                 vlans.setdefault(port.network, port.tag)
             if port.plugged and not port.problem:
@@ -127,8 +128,11 @@ class Ovsdb:
             refused = self._refused(made, plugged)
             failures = [_failure(port, refused[port.name]) for port in plugged if port.name in refused]
             failures += self._put(made, [port for port in plugged if port.name not in refused])
-        for start in range(0, len(ports.delete), DELETE_AT_ONCE):
-            failures += self._delete(ports.delete[start : start + DELETE_AT_ONCE])
+        patches = [port for port in ports.delete if port.kind == "patch"]
+        devices = [port for port in ports.delete if port.kind != "patch"]
+        for those, at_once in ((patches, PATCHES_AT_ONCE), (devices, DELETE_AT_ONCE)):
+            for start in range(0, len(those), at_once):
+                failures += self._delete(those[start : start + at_once])
         for bridge in bridges.delete:
             failures += self._delete([bridge])
         return failures

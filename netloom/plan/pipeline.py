@@ -34,6 +34,8 @@ ACCEPT_INGRESS = 92
 NORMAL_SWITCHING = 94
 DELIVER = 95
 """Output to the guest that reg5 names. Ours: Neutron outputs in 82, once for every rule."""
+EVERYBODY = 96
+"""Where a network has more receivers than one flow can name: some of them, by number."""
 
 INTEGRATION_TABLES = (
     LOCAL_SWITCHING,
@@ -50,6 +52,7 @@ INTEGRATION_TABLES = (
     ACCEPT_INGRESS,
     NORMAL_SWITCHING,
     DELIVER,
+    EVERYBODY,
 )
 
 # Registers of br-int: all 32 bits wide, all survive conntrack's recirculation.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.feed.fragments import Neighbour, TunnelPeer
+from netloom.feed.fragments import FixedIp, Neighbour, TunnelPeer
 from netloom.plan.packet import CT_STATES, Packet
 from netloom.plan.simulate import Switch
 from netloom.state import Bridge, Flow, HostState, SwitchPort
@@ -346,6 +346,17 @@ def test_frames_through_a_trunk_go_as_simulated(another: DummySwitch, driver: st
         for frame in (inward, replace(inward, protocol=None, dl_dst=BROADCAST)):
             seen |= agree(another, Switch(state), "br-eth1", WIRE, replace(frame, vlan=real))
     assert {card, WIRE, *(behind.card(n + 10) for n in SUB_PORTS)} <= seen
+
+
+def test_flows_for_a_thousand_receivers_of_one_network_can_be_said() -> None:
+    crowd = World().put(network(), group(1, *EGRESS_ALL))
+    for n in range(1100):
+        fixed = (FixedIp("four", f"10.0.{n >> 8}.{n & 255}"),)
+        mac = f"fa:16:3f:00:{n >> 8:02x}:{n & 255:02x}"
+        crowd.put(port(n, [id_of(0x5E, 1)], id=f"{n:08x}-0000-4000-8000-000000000000", mac=mac, fixed_ips=fixed))
+    flows = [flow for flow in crowd.plan().of(Flow).values() if flow.bridge == "br-int"]
+    text = "".join(f"{str(flow).removeprefix('flow br-int ')}\n" for flow in flows)
+    run("ovs-ofctl", "-O", "OpenFlow14", "parse-flows", "-", text=re.sub(r"\b(tap|int-|patch-)[\w-]+", "7", text))
 
 
 def test_flows_beside_another_firewall_are_accepted(another: DummySwitch) -> None:

@@ -186,6 +186,18 @@ def test_an_overlay_goes_to_the_peers_that_share_it_and_learns_where_to():
     assert switch.send(TUNNEL, replace(back, tun_id=77, dl_dst=BROADCAST)).ports <= {tap(1), "br-int"}
 
 
+def test_broadcast_reaches_a_crowd_that_one_flow_cannot_name(monkeypatch):
+    cloud = small().put(*(port(n, [WEB.id]) for n in range(2, 8)), network(2, "vlan"))
+    http = replace(between(9, 1, TCP, 80), dl_src=OUTSIDE_MAC, dl_dst=BROADCAST)
+    everybody = {tap(n) for n in range(1, 8)}
+    heard, sent = cloud.receive(http), cloud.send(1, replace(http, dl_src=port(1).mac, src="10.0.0.1")).ports
+    assert heard == everybody
+    monkeypatch.setattr("netloom.plan.forwarding.NAMED", 3)
+    assert max(str(flow).count("resubmit(,81)") for flow in cloud.plan().of(Flow).values()) == 3
+    assert cloud.receive(http) == heard
+    assert cloud.send(1, replace(http, dl_src=port(1).mac, src="10.0.0.1")).ports == sent
+
+
 # Small parts
 
 
