@@ -143,8 +143,7 @@ class LinuxBridges:
             for device in (bridge.inner, bridge.outer, bridge.card):
                 _set_ipv6(device, on=True)
         errors: dict[str, OSError] = {}
-        for end in ("inner", "outer", "name", "card"):
-            requests = [_settings(bridge, end, indices[bridge.name]) for bridge in bridges]
+        for requests in zip(*(_settings(bridge, indices[bridge.name]) for bridge in bridges), strict=True):
             errors |= _send(bridges, requests)
         for device in (device for bridge in bridges for device in (bridge.inner, bridge.outer)):
             with suppress(OSError):  # it went meanwhile: the next look shows it
@@ -152,14 +151,21 @@ class LinuxBridges:
         return errors
 
 
-def _settings(bridge: LinuxBridge, end: str, index: int) -> Request:
-    """What a device of a bridge must be: up, of one MTU, in the bridge; the ends of the pair promiscuous."""
-    device = getattr(bridge, end)
-    flags = _IFF_UP | (_IFF_PROMISC if end in ("inner", "outer") else 0)
+def _settings(bridge: LinuxBridge, index: int) -> tuple[Request, ...]:
+    """What the devices of a bridge must be: up, of one MTU, in the bridge; the ends of the pair promiscuous."""
+    mtu, master = number(IFLA_MTU, bridge.mtu), number(IFLA_MASTER, index)
+    promiscuous = _IFF_UP | _IFF_PROMISC
+    return (
+        _change(bridge.inner, promiscuous, mtu + master),
+        _change(bridge.outer, promiscuous, mtu),
+        _change(bridge.name, _IFF_UP, mtu),
+        _change(bridge.card, _IFF_UP, master),
+    )
+
+
+def _change(device: str, flags: int, settings: bytes) -> Request:
     header = struct.pack("=BxHiII", 0, 0, 0, flags, flags)
-    mtu = number(IFLA_MTU, bridge.mtu) if end != "card" else b""
-    master = number(IFLA_MASTER, index) if end in ("inner", "card") else b""
-    return Request(NEWLINK, header + text(IFLA_IFNAME, device) + mtu + master)
+    return Request(NEWLINK, header + text(IFLA_IFNAME, device) + settings)
 
 
 def _paired(bridge: LinuxBridge, there: Mapping[str, Link]) -> bool:

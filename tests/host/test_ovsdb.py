@@ -96,6 +96,15 @@ def test_a_device_that_others_plug_gets_its_tag_and_stays(switch: Switch) -> Non
     assert switch.vsctl("port-to-br", "tap-1") == "br-int"
 
 
+def test_of_two_devices_for_one_port_the_newer_counts(switch: Switch) -> None:
+    switch.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    for port, devices in (("port-1", ("qvo-1", "tap-1")), ("port-2", ("tap-2", "qvo-2"))):
+        switch.veth(*devices)
+        for device in reversed(devices):
+            switch.vsctl("add-port", "br-int", device, "--", "set", "interface", device, f"external_ids:iface-id={port}")
+    eventually(lambda: [switch.db.facts()[0][port].device for port in ("port-1", "port-2")] == ["tap-1", "qvo-2"])
+
+
 def test_what_is_not_ours_is_left_alone(switch: Switch) -> None:
     switch.veth("eth1", "tap-1")
     assert switch.db.ensure_bridge("br-ex", "netdev", ["eth1"]) == []
