@@ -101,7 +101,8 @@ def test_of_two_devices_for_one_port_the_newer_counts(switch: Switch) -> None:
     for port, devices in (("port-1", ("qvo-1", "tap-1")), ("port-2", ("tap-2", "qvo-2"))):
         switch.veth(*devices)
         for device in reversed(devices):
-            switch.vsctl("add-port", "br-int", device, "--", "set", "interface", device, f"external_ids:iface-id={port}")
+            plugged = f"external_ids:iface-id={port}"
+            switch.vsctl("add-port", "br-int", device, "--", "set", "interface", device, plugged)
     eventually(lambda: [switch.db.facts()[0][port].device for port in ("port-1", "port-2")] == ["tap-1", "qvo-2"])
 
 
