@@ -19,6 +19,8 @@ from typing import Any
 import ovs.jsonrpc
 import ovs.stream
 
+from bench import inside_trunks
+from bench.inside_trunks import SUB_PORTS, Caller
 from netloom.cli.client import Client
 from netloom.cli.processes import AGENT, spawn, stop
 
@@ -40,13 +42,13 @@ def main() -> None:
     began = time.monotonic()
     subprocess.run(["netloom", "up"], check=True, stdout=subprocess.DEVNULL)
     tell("netloom up", time.monotonic() - began)
-    client = Client(CONFIG / "clouds.yaml", "netloom-admin")
+    client = Caller(CONFIG / "clouds.yaml", "netloom-admin")
     network = client.post("/v2.0/networks", {"network": {"name": "bench"}})["network"]["id"]
     subnet = {"network_id": network, "cidr": "10.0.0.0/16", "ip_version": 4}
     client.post("/v2.0/subnets", {"subnet": subnet})
     servers(client, network, 2 if quick else 8)
     one, crowd = 5 if quick else 40, 20 if quick else MANY
-    devices = [f"bench{number}" for number in range(2 * one + crowd + 1)]
+    devices = [f"bench{number}" for number in range(2 * one + crowd + 2)]
     subprocess.run(
         ["ip", "-batch", "-"], input="".join(f"tuntap add {name} mode tap\n" for name in devices), text=True, check=True
     )
@@ -64,6 +66,8 @@ def main() -> None:
     at_once(client, plugs, network, left, crowd)
     ports(client, plugs, network, left, one, f"port create to ACTIVE beside {crowd} others", None)
     restart(client, plugs, network, left, crowd + 2 * one)
+    for what, seconds in inside_trunks.measure(client, network, next(left), SUB_PORTS // (20 if quick else 1)):
+        tell(what, seconds)
 
 
 def eventually(condition: Callable[[], bool], pause: float = 0.01) -> None:
