@@ -124,9 +124,9 @@ def _console(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     command = commands.add_parser(
         "console",
         help="open the console of an instance",
-        description="Open the serial console of a virtual machine of this machine; of a container, a login. Ctrl-]"
-        " leaves the serial console. When the input is no terminal, it is typed as it comes, and the console is left"
-        " when the input has ended and nothing has been said for a second.",
+        description="Open the serial console of a virtual machine of this machine; Ctrl-] leaves it. When the input is"
+        " no terminal, it is typed as it comes, and the console is left when the input has ended and nothing has been"
+        " said for a second. A container has no serial console: people can log in, and a pipe gets root's shell.",
         epilog="example: netloom console vm1",
     )
     command.add_argument("server", metavar="SERVER", help="name or id of the instance")

@@ -108,8 +108,9 @@ class Containers:
         return os.waitstatus_to_exitcode(pty.spawn(command)) if tty else subprocess.call(command)
 
     def open_console(self, directory: Path, process: Process) -> int:
-        """Let people log in: a container has no console that could be typed on."""
-        return self.run(directory, process, ["login"], os.isatty(0))
+        """Let people log in: a container has no console that could be typed on. A pipe gets root's shell."""
+        terminal = os.isatty(0)
+        return self.run(directory, process, ["login"] if terminal else ["sh", "-l"], terminal)
 
 
 class Machines:
