@@ -7,7 +7,7 @@ from netloom.rules import auto_allocation, networks, router_interfaces
 from netloom.rules.auto_allocation import AutoAllocationFailure
 from netloom.rules.floatingips import create as create_floating
 from netloom.store.tables.network import AUTO_ALLOCATED_TOPOLOGIES
-from tests.rules.cloud import Cloud, View, admin, member
+from tests.rules.cloud import Cloud, View, admin, dhcp_role, l3_role, member, switch_role
 
 NO_EXTERNAL = "Deployment error: No default router:external network."
 NO_POOLS = "Deployment error: No default subnetpools defined."
@@ -148,6 +148,20 @@ def test_removal_takes_all_of_it_and_can_be_repeated(cloud: Cloud) -> None:
     remove(cloud)
     remove(cloud, "beta")
     assert ensure(cloud) != first
+
+
+def test_a_highly_available_router(cloud: Cloud) -> None:
+    """With its hosts, ports of elections and hidden network; all of it goes."""
+    for host in ("h1", "h2"):
+        cloud.heartbeat(host, switch_role(), dhcp_role(), l3_role())
+    external(cloud)
+    pool(cloud)
+    before = counts(cloud)
+    ensure(cloud, context=member(l3_ha=True))
+    (router,) = cloud.find("router", cloud.admin)
+    assert router["ha"] is True
+    remove(cloud)
+    assert counts(cloud) == before
 
 
 def test_what_is_in_use_stays_whole(cloud: Cloud) -> None:
