@@ -25,7 +25,7 @@ for _ in range(3):
 """Announces an address that may be somebody else's."""
 HYBRID = "iptables_hybrid"
 OTHER = {"openvswitch": HYBRID, HYBRID: "openvswitch"}
-SILENCE = 5.0
+SILENCE = 3.0
 """Seconds of traffic that may be lost while a host moves to another driver."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from netloom.feed.fragments import Nic, Server, SubPort, Trunk
-from netloom.plan import Intent, plan
+from netloom.plan import Intent, plan, plugs
 from netloom.state import FilterTable, Instance, IpSet, LinuxBridge, SwitchPort, Sysctl
 from tests.unit.plan import golden
 from tests.unit.plan.switching_world import (
@@ -180,3 +180,13 @@ def test_a_card_without_a_linux_bridge_is_dead_where_iptables_filter():
     card = replace(world.facts.interfaces[port(1).id], device="tap1")
     state = plan(Intent(world.fragments), replace(world.facts, interfaces={port(1).id: card}), HYBRID)
     assert state.of(SwitchPort)["tap1",].tag == 4095
+
+
+def test_a_card_that_cannot_be_filtered_is_as_good_as_not_plugged():
+    world = cloud()
+    bare = {id: replace(card, device="tap1") for id, card in world.facts.interfaces.items()}
+    facts = replace(world.facts, interfaces=bare | {"unknown": bare[port(1).id]})
+    intent = Intent(world.fragments)
+    assert plugs.usable(intent, facts, HYBRID).interfaces.keys() == {port(3).id, "unknown"}
+    assert plugs.usable(intent, facts, SETTINGS) == facts
+    assert plugs.usable(intent, world.facts, HYBRID) == world.facts
