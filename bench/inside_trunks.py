@@ -22,6 +22,14 @@ class Caller(Client):
         """The body of an answer to PUT."""
         return self._expect(200, "PUT", path, body)
 
+    def remove(self, path: str) -> None:
+        """Delete something."""
+        self._expect(204, "DELETE", path, None)
+
+    def add(self, path: str, body: Any) -> Any:
+        """The body of an answer to POST, where compute answers 200."""
+        return self._expect(200, "POST", path, body)
+
 
 def measure(client: Caller, network: str, device: str, count: int) -> Iterator[tuple[str, float]]:
     """A trunk that is ACTIVE gets ``count`` sub-ports in one call, then one more, and loses all of them."""
