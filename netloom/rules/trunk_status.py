@@ -47,6 +47,7 @@ def trunk_status() -> sa.ColumnElement[Any]:
         (trunk.is_(None) | port.is_(None) | (port == "waiting"), DOWN),
         (member == "failed", DEGRADED),
         ((trunk == "waiting") | (member == "waiting") | (sub.c.id.is_not(None) & member.is_(None)), BUILD),
+        (sub.c.admin_state_up & (sub.c.status != "ACTIVE"), BUILD),  # what was told is from before it was bound there
         else_=ACTIVE,
     )
     found = sa.select(sa.func.max(worst)).select_from(known).where(parent.c.id == TRUNKS.c.port_id).correlate(TRUNKS)

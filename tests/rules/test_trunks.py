@@ -165,6 +165,20 @@ def test_status_is_what_the_host_has_told(town: Town) -> None:
     assert town.status(trunk) == "DOWN"
 
 
+def test_what_a_host_told_of_a_port_before_it_was_bound_there_does_not_count(town: Town) -> None:
+    """A host that serves DHCP for its network knows a port wherever that is."""
+    first, second, _ = town.subs
+    trunk = town.trunk(first)
+    town.bind("h1")
+    town.tell("h1", "applied", f"trunk/{trunk['id']}", f"port/{town.parent}", f"port/{first}", f"port/{second}")
+    assert town.status(trunk) == "ACTIVE"
+    town.act("add_subports", trunk, second)
+    assert town.status(trunk) == "BUILD"
+    for state in ("waiting", "applied"):
+        town.tell("h1", state, f"port/{second}")
+    assert town.status(trunk) == "ACTIVE"
+
+
 def test_a_trunk_with_a_port_that_cannot_be_bound_takes_no_more(town: Town) -> None:
     """The host h1 does not carry the physical network of one sub-port."""
     cloud = town.cloud
