@@ -45,9 +45,10 @@ def trunk_status() -> sa.ColumnElement[Any]:
         ((parent.c.binding_vif_type == BINDING_FAILED) | (sub.c.binding_vif_type == BINDING_FAILED), ERROR),
         ((trunk == "failed") | (port == "failed"), ERROR),
         (trunk.is_(None) | port.is_(None) | (port == "waiting"), DOWN),
+        (_stale(parent), DOWN),
         (member == "failed", DEGRADED),
         ((trunk == "waiting") | (member == "waiting") | (sub.c.id.is_not(None) & member.is_(None)), BUILD),
-        (sub.c.admin_state_up & (sub.c.status != "ACTIVE"), BUILD),  # what was told is from before it was bound there
+        (_stale(sub), BUILD),
         else_=ACTIVE,
     )
     found = sa.select(sa.func.max(worst)).select_from(known).where(parent.c.id == TRUNKS.c.port_id).correlate(TRUNKS)
@@ -57,3 +58,8 @@ def trunk_status() -> sa.ColumnElement[Any]:
 def _of(told: sa.FromClause, parent: sa.FromClause, kind: str, object_id: sa.ColumnElement[Any]) -> Any:
     """Of what the parent's host has told, what it said of one fragment."""
     return (told.c.host == parent.c.binding_host_id) & (told.c.fragment == sa.literal(kind, sa.Text) + object_id)
+
+
+def _stale(port: sa.FromClause) -> Any:
+    """Whether what was told of a port is from before it was bound where it is: its own status waits for the next."""
+    return port.c.admin_state_up & (port.c.status != "ACTIVE")

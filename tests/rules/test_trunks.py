@@ -179,6 +179,20 @@ def test_what_a_host_told_of_a_port_before_it_was_bound_there_does_not_count(tow
     assert town.status(trunk) == "ACTIVE"
 
 
+def test_what_a_host_told_before_the_parent_came_back_does_not_count(town: Town) -> None:
+    trunk = town.trunk()
+    names = (f"trunk/{trunk['id']}", f"port/{town.parent}")
+    town.bind("h1")
+    town.tell("h1", "applied", *names)
+    assert town.status(trunk) == "ACTIVE"
+    town.bind("")
+    town.bind("h1")
+    assert town.status(trunk) == "DOWN"
+    for state in ("waiting", "applied"):
+        town.tell("h1", state, *names)
+    assert town.status(trunk) == "ACTIVE"
+
+
 def test_a_trunk_with_a_port_that_cannot_be_bound_takes_no_more(town: Town) -> None:
     """The host h1 does not carry the physical network of one sub-port."""
     cloud = town.cloud
