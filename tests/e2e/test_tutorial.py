@@ -1,20 +1,43 @@
-"""The tutorial does what it says, in a cloud of its own: it changes the default security group."""
+"""The tutorials do what they say, one after the other in a cloud of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.e2e import tutorial
 from tests.e2e.cloud import Cloud
 from tests.sandbox import ROOT, sandbox
 
+PAGES = ROOT / "docs/tutorials"
+Shell = Callable[[str], tuple[int, str]]
 
-def test_first_cloud(tmp_path):
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Where the reader is."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module")
+def shell(place: Path) -> Iterator[Shell]:
     with sandbox() as machine:
         cloud = Cloud(machine)
 
-        def shell(script: str) -> tuple[int, str]:
-            text = f"cd {tmp_path}\n{script}"
+        def run(script: str) -> tuple[int, str]:
+            text = f"cd {place}\n{script}"
             done = machine.run(
-                "timeout", "100", "bash", "-s", env=cloud.environment("demo"), text=text, check=False, timeout=110
+                "timeout", "110", "bash", "-s", env=cloud.environment("demo"), text=text, check=False, timeout=115
             )
             return done.returncode, done.stdout
 
-        tutorial.run(ROOT / "docs/tutorials/first-cloud.md", shell)
+        yield run
         cloud.down()
+
+
+def test_first_cloud(shell):
+    tutorial.run(PAGES / "first-cloud.md", shell)
+
+
+def test_get_me_a_network(shell):
+    tutorial.run(PAGES / "get-me-a-network.md", shell)
