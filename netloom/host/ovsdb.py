@@ -21,8 +21,9 @@ IFINDEX = "netloom-ifindex"
 """Number of the device when we plugged it. One of another number has since taken its name, and the
 userspace datapath, which goes on listening to the old one, is deaf to it until it is plugged anew."""
 DEAD_VLAN = 4095
-DELETE_AT_ONCE, PATCHES_AT_ONCE = 3, 50
-"""Each deleted port stops all forwarding for some 14 ms, one of a patch for 1 ms; those of one transaction add up."""
+DELETE_AT_ONCE, PATCHES_AT_ONCE = 3, 10
+"""Each deleted port stops all forwarding for some 14 ms, an end of a patch for 1 to 4; those of one transaction add
+up."""
 LOCAL_PORT = 65534
 REPLACED = "its device has been replaced by another of the same name, or is gone"
 Ours: TypeAlias = Bridge | SwitchPort
@@ -93,7 +94,7 @@ class Ovsdb:
         interfaces: dict[str, Interface] = {}
         vlans: dict[str, int] = {}
         zones: dict[str, int] = {}
-        for port in sorted(self._ports(), key=lambda port: (port.interface.ifindex, port.name), reverse=True):
+        for port in sorted(self._ports(), key=lambda port: (port.ifindex, port.name), reverse=True):
             if port.network and port.bridge == integration_bridge:
                 vlans.setdefault(port.network, port.tag)
             if port.plugged and not port.problem:
@@ -300,6 +301,8 @@ class _Port:
     zone: tuple[str, int] | None
     """Conntrack zone of its own, with the port id that it was plugged for."""
     ofport: int
+    ifindex: int
+    """Number of the device; 0 when it has none."""
     device: str
     """The system's device, when it is not one of ours; else empty."""
 
@@ -318,7 +321,7 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
     zone = row.other_config.get("zone", "")
     tracked = (ids["iface-id"], int(zone)) if zone.isdecimal() and "iface-id" in ids else None
     found = (row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, tracked)
-    return _Port(*found, ofport, device)
+    return _Port(*found, ofport, interface.ifindex[0] if interface.ifindex else 0, device)
 
 
 def _switch_port(bridge: str, row: Row, interface: Row, problem: str, *, whole: bool) -> SwitchPort:

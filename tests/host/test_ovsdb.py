@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from netloom.host.ovsdb import DELETE_AT_ONCE, Ovsdb
+from netloom.host.ovsdb import DELETE_AT_ONCE, PATCHES_AT_ONCE, Ovsdb
 from netloom.state import Bridge, Failure, HostState, Interface, SwitchPort
 from tests.host.switch import Switch, eventually, switch
 
@@ -43,7 +43,11 @@ def test_a_plan_is_applied_and_seen_again(switch: Switch) -> None:
     assert observed(switch) == HostState(plan)
     assert switch.vsctl("get", "bridge", "br-int", "fail_mode") == "secure"
     assert "NORMAL" not in switch.ofctl("dump-flows", "br-int")
-    assert switch.db.facts() == ({"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01", "br-int")}, {"net-1": 3}, {})
+    assert switch.db.facts() == (
+        {"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01", "br-int")},
+        {"net-1": 3},
+        {},
+    )
     assert set(switch.db.ofports("br-int")) == {"patch-tun", "qr-1"}
 
 
@@ -173,6 +177,17 @@ def test_many_ports_are_deleted_a_few_at_a_time(switch: Switch) -> None:
     assert converge(switch, *BRIDGES) == []
     assert switch.vsctl("list-ports", "br-int") == ""
     assert int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg")) - before == -(-len(names) // DELETE_AT_ONCE)
+
+
+def test_patches_go_in_larger_steps_than_devices(switch: Switch) -> None:
+    count = PATCHES_AT_ONCE + 1
+    ends = [("br-int", f"a{n}", f"b{n}") for n in range(count)] + [("br-tun", f"b{n}", f"a{n}") for n in range(count)]
+    patches = [SwitchPort(bridge=br, name=name, kind="patch", options=(("peer", peer),)) for br, name, peer in ends]
+    converge(switch, *BRIDGES, *patches)
+    before = int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg"))
+    assert converge(switch, *BRIDGES) == []
+    assert switch.vsctl("list-ports", "br-int") + switch.vsctl("list-ports", "br-tun") == ""
+    assert int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg")) - before == 3
 
 
 def test_a_device_of_the_same_name_is_plugged_anew(switch: Switch) -> None:
