@@ -56,10 +56,6 @@ class Cable:
     note: str = ""
     """Of one that leads out of the picture: where to."""
 
-    def at(self, place: Place) -> bool:
-        """Whether it has an end there."""
-        return place in (self.one.place, self.other.place if self.other else None)
-
     def seen_from(self, place: Place) -> "Cable":
         """The same cable with its end there as ``one``."""
         if self.one.place == place or self.other is None:

@@ -84,7 +84,11 @@ class _Grower:
     """Grows trees; each bridge and namespace is in one of them."""
 
     def __init__(self, all_cables: Iterable[Cable], names: Mapping[str, str]) -> None:
-        self._cables = list(all_cables)
+        self._at: dict[Place, list[Cable]] = {}
+        """Cables by the places that they have an end at, which is their ``one``."""
+        for cable in all_cables:
+            for end in filter(None, (cable.one, cable.other)):
+                self._at.setdefault(end.place, []).append(cable.seen_from(end.place))
         self._names = names
         self._grown: set[Place] = set()
 
@@ -99,10 +103,9 @@ class _Grower:
         if place.kind == Kind.INSTANCE:  # what else it has cards in is drawn there
             return Branch(place, self._title(place), tuple(incoming))
         arrived = {(cable.one, cable.other) for cable in incoming}
-        outgoing = [cable.seen_from(place) for cable in self._cables if cable.at(place)]
         groups: dict[Place, list[Cable]] = {}
         leaves = []
-        for cable in outgoing:
+        for cable in self._at.get(place, []):
             if cable.other is None:
                 leaves.append(cable)
             elif (cable.other, cable.one) not in arrived and cable.other.place not in self._grown:

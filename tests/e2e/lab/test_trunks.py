@@ -118,6 +118,19 @@ def test_instances_tags_stay_on_their_host(site):
     assert "802.1Q" not in seen.text
 
 
+def test_a_host_without_credentials_is_drawn_all_the_same(site):
+    """By ids, and by the names that the host itself knows."""
+    host = site.world.on(HERE)
+    red = site.ports["red"]["id"]
+    drawn = host.run("netloom", "draw", red[:8]).stdout
+    assert f"─ {site.machine.name} ─" in drawn
+    assert re.search(rf"spi-{red[:10]} +tag \d+ ├.*┤ spt-{red[:10]} +tag 100 ", drawn)
+    assert f"spt-{site.ports['blue']['id'][:10]}" not in drawn
+    unknown = host.run("netloom", "draw", "nobody", check=False)
+    assert unknown.returncode == 1
+    assert "'nobody'" in unknown.stderr
+
+
 def test_sub_ports_have_groups_of_their_own(site):
     openstack = site.world.openstack
     friends = site.world.create("security group", "", "friends")["id"]
