@@ -13,5 +13,5 @@ def run(arguments: argparse.Namespace) -> int:
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         return instances.exec_in(server_id, arguments.argv, tty=tty)
-    except (ProcessLookupError, BlockingIOError) as error:
+    except (ProcessLookupError, BlockingIOError, TimeoutError) as error:
         raise Trouble(str(error)) from None

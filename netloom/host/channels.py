@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,11 @@ _LEAVE = b"\x1d"
 """Ctrl-]."""
 _SILENCE = 1.0
 """Seconds after which a console has said all that it will."""
+_READY = b"ready\n"
+_BOOT, _PAUSE = 120.0, 0.2
+"""Seconds that a machine may take until it answers; seconds in which it sees that a connection has ended."""
+_FAR = 100
+"""Descriptors from here on are passed on by clients that close those they know."""
 _NOTICE = b"dbclient: Caution, skipping hostkey check"
 _RELAY = Path(relay.__file__)
 
@@ -69,14 +75,20 @@ def run(directory: Path, argv: Sequence[str], *, terminal: bool) -> int:
     """Run a command in a machine, as its root, on our standard streams; its exit status.
 
     A machine that is still booting is waited for.
+
+    Raises:
+        BlockingIOError: as many commands run as can at a time.
+        TimeoutError: the machine does not answer.
     """
     command = f"cd /; env -- {shlex.join(argv)}; exit $?"  # found on the path, even what the shell would be itself
-    with reserved(directory, EXEC) as channel:
-        there = shlex.join([sys.executable, "-I", "-S", str(_RELAY), str(directory), channel])
+    with reserved(directory, EXEC) as channel, _answering(directory, channel) as connection:
+        way = fcntl.fcntl(connection, fcntl.F_DUPFD, _FAR)
+        there = shlex.join([sys.executable, "-I", "-S", str(_RELAY), str(way)])
         # The machine is at the other end of its own socket: there is no host key to check, and no password to give.
         client = ["dbclient", "-y", "-y", "-t" if terminal else "-T", "-l", "root", "-J", there, "guest", command]
         environment = os.environ | {"HOME": str(directory), "DROPBEAR_PASSWORD": ""}
-        process = subprocess.Popen(client, stderr=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(client, stderr=subprocess.PIPE, env=environment, pass_fds=[way])
+        os.close(way)
         assert process.stderr
         pump = threading.Thread(target=_pass_on_errors, args=(process.stderr.fileno(),))
         pump.start()
@@ -115,6 +127,22 @@ def _raw_terminal() -> Iterator[bool]:
         yield True
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, usual)
+
+
+def _answering(directory: Path, name: str) -> socket.socket:
+    """A connection that the machine has taken, and not for the end of the one before: it says that it is ready."""
+    until, patience = time.monotonic() + _BOOT, 1.0
+    while time.monotonic() < until:
+        connection = relay.connect(directory, name)
+        connection.settimeout(patience)
+        with contextlib.suppress(TimeoutError):
+            if connection.recv(len(_READY), socket.MSG_WAITALL) == _READY:
+                connection.settimeout(None)
+                return connection
+        connection.close()
+        time.sleep(_PAUSE)
+        patience *= 2
+    raise TimeoutError(f"the machine does not answer within {_BOOT:g} seconds")
 
 
 def _pass_on_errors(source: int) -> None:

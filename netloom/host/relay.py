@@ -1,7 +1,7 @@
 """Standard input and output to a UNIX socket and back.
 
-Also a program: ``python relay.py DIRECTORY NAME``, for clients that want one to reach their server. So it imports
-nothing of ours.
+Also a program: ``python relay.py DESCRIPTOR``, for clients that want one to reach their server. So it imports nothing
+of ours.
 """
 
 import os
@@ -74,4 +74,4 @@ def _write(sink: int, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    relay(connect(Path(sys.argv[1]), sys.argv[2]), 0, 1)
+    relay(socket.socket(fileno=int(sys.argv[1])), 0, 1)

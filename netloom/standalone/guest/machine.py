@@ -11,11 +11,11 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PLACES = (Path("/var/cache/netloom/kernel"), Path("/"))
+PLACES = (Path("/var/cache/netloom/kernel"), Path("/"))
 """Where ``boot/`` and ``lib/modules/`` of kernels are, in the order in which they are preferred."""
 _MODULES = ("virtio_pci", "virtio_net", "virtio_console", "8021q")
 _MISSING = (
@@ -41,12 +41,13 @@ class _Entry:
     owner: tuple[int, int] = (0, 0)
 
 
-def build(target: Path, root: Path) -> Path:
+def build(target: Path, root: Path, places: Sequence[Path] = PLACES) -> Path:
     """Build what machines boot, unless it is there.
 
     Args:
         target: directory for what is built.
         root: the guest's root file system; its name tells its contents, its owner is the guest's root.
+        places: where to look for kernels.
 
     Returns:
         A directory with the files ``kernel`` and ``initramfs``.
@@ -54,7 +55,7 @@ def build(target: Path, root: Path) -> Path:
     Raises:
         FileNotFoundError: this host has no kernel for guests; the text says how to get one.
     """
-    kernel = _kernel()
+    kernel = _kernel(places)
     place = target / f"machine-{_digest(kernel, root)}"
     if place.exists():
         return place
@@ -73,8 +74,8 @@ def build(target: Path, root: Path) -> Path:
     return place
 
 
-def _kernel() -> _Kernel:
-    for place in _PLACES:
+def _kernel(places: Sequence[Path]) -> _Kernel:
+    for place in places:
         images = sorted(place.glob("boot/vmlinuz-*"), key=lambda path: ("cloud" in path.name, path.stat().st_mtime))
         for image in reversed(images):
             modules = place / "lib/modules" / image.name.removeprefix("vmlinuz-") / "kernel"
