@@ -476,6 +476,23 @@ def test_001_35_and_beyond_each_sub_ports_own_group_counts(story):
     eventually(lambda: story.router_pings("net1") and story.router_pings("trunk"), what="all open again")
 
 
+def test_a_sub_port_goes_and_comes_back_under_traffic_and_the_others_do_not_notice(story):
+    words = f"ip netns exec qrouter-{story.ids['router1']} ping -i 0.05 -q {story.address('net2')}"
+    traffic = story.machine.popen("sh", "-c", f"echo $$ > /run/traffic; exec {words}")
+    story.openstack("network trunk unset --subport port-net1 trunk-net")
+    eventually(lambda: story.patch("spt", "net1") not in story.ports_of(story.bridge), what="the patch gone")
+    assert not story.router_pings("net1", 1)
+    again = "port=port-net1,segmentation-type=vlan,segmentation-id=1100"
+    story.openstack(f"network trunk set trunk-net --subport {again}")
+    eventually(lambda: story.router_pings("net1"), what="net1 back")
+    story.machine.run("sh", "-c", "kill -INT $(cat /run/traffic)")
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", traffic.communicate(timeout=10)[0])
+    assert found
+    sent, received = map(int, found.groups())
+    assert sent > 20
+    assert received >= sent - 1, "the last may be on its way"
+
+
 def test_all_that_was_made_goes(story):
     story.in_router(*story.ssh("-O", "exit"), check=False)
     story.nova("delete vlan-aware-vm")
