@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from netloom.picture.cables import Cable, End, Kind, Place, cables
+from netloom.picture.cables import Cable, Kind, Place, cables
 from netloom.state import Bridge, HostState
 
 
@@ -40,28 +40,37 @@ def part(trees: Sequence[Branch], wanted: str, names: Mapping[str, str]) -> Bran
 
     ``wanted`` is an id or its beginning, a name, or the name of a device. None when nothing is called so.
     """
-    root = trees[0]
-
-    def called_so(text: str) -> bool:
-        return bool(text) and (text.startswith(wanted) or names.get(text) == wanted)
-
-    def is_end(end: End | None) -> bool:
-        return end is not None and any(map(called_so, (end.port, end.port_id, end.network)))
-
-    def is_cable(cable: Cable) -> bool:
-        return is_end(cable.one) or is_end(cable.other)
-
-    def is_in(branch: Branch) -> bool:
-        places = (one.place.id for one in branch.walk())
-        deeper = (cable for one in branch.walk() for child in one.children for cable in child.cables)
-        return any(called_so(id) or called_so(_last(id)) for id in places) or any(map(is_cable, deeper))
-
-    chosen = {cable for child in root.children for cable in child.cables if is_in(child) or is_cable(cable)}
+    root, sought = trees[0], _Sought(wanted, names)
+    below = [(cable, child) for child in root.children for cable in child.cables]
+    chosen = {cable for cable, child in below if sought.cable(cable) or sought.branch(child)}
     if not chosen:
         return None
     vlans = {cable.one.tag for cable in chosen if cable.one.tag is not None}
     kept = [_pruned(child, [c for c in child.cables if c in chosen or _serves(c, vlans)]) for child in root.children]
     return replace(root, children=tuple(filter(None, kept)), leaves=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What somebody asked for, in words."""
+
+    wanted: str
+    names: Mapping[str, str]
+
+    def text(self, text: str) -> bool:
+        """Whether an id, or the name of a device, is meant."""
+        return bool(text) and (text.startswith(self.wanted) or self.names.get(text) == self.wanted)
+
+    def cable(self, cable: Cable) -> bool:
+        """Whether an end is meant: its device, its port or its network."""
+        ends = filter(None, (cable.one, cable.other))
+        return any(self.text(text) for end in ends for text in (end.port, end.port_id, end.network))
+
+    def branch(self, branch: Branch) -> bool:
+        """Whether the place or something behind it is meant."""
+        here = self.text(branch.place.id) or self.text(_last(branch.place.id))
+        behind = (self.branch(child) or any(map(self.cable, child.cables)) for child in branch.children)
+        return here or any(behind)
 
 
 def _serves(cable: Cable, vlans: Collection[int]) -> bool:
