@@ -311,7 +311,7 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
     name, problem, ids, tag = row.name, _problem(row, interface), interface.external_ids, row.tag
     plugged = None
     if "iface-id" in ids and interface.type != "patch":
-        plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower(), bridge)
+        plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower(), bridge, _is_made(row))
     network = row.other_config.get("net_uuid", "") if tag and tag[0] != DEAD_VLAN else ""
     ofport = interface.ofport[0] if interface.ofport and 0 < interface.ofport[0] < LOCAL_PORT else 0
     marked = MARK in row.external_ids

@@ -19,7 +19,7 @@ def expected(intent: Intent, facts: Facts, settings: PlanSettings) -> Facts:
     """The facts as they will be once the instances of this plan run.
 
     Their cards count as plugged, so that flows are there before a guest sends its first packet; those of
-    instances that are to stop count no more.
+    instances that are to stop, or to go, count no more.
     """
     cards = {
         nic.port_id: Interface(plugs.device(nic.port_id, settings), nic.port_id, nic.mac.lower())
@@ -27,8 +27,7 @@ def expected(intent: Intent, facts: Facts, settings: PlanSettings) -> Facts:
         for nic in server.nics
         if server.running
     }
-    stopping = {nic.port_id for server in intent.servers.values() for nic in server.nics if not server.running}
-    others = {port_id: there for port_id, there in facts.interfaces.items() if port_id not in stopping}
+    others = {port_id: there for port_id, there in facts.interfaces.items() if not there.ours}
     return replace(facts, interfaces=others | cards)
 
 

@@ -86,6 +86,8 @@ class Interface:
     mac: str
     bridge: str = ""
     """Where it is; empty when it is yet to come, and will be where it belongs."""
+    ours: bool = False
+    """Whether we plugged it ourselves, for a service or for an instance of our own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def test_a_plan_is_applied_and_seen_again(switch: Switch) -> None:
     assert switch.vsctl("get", "bridge", "br-int", "fail_mode") == "secure"
     assert "NORMAL" not in switch.ofctl("dump-flows", "br-int")
     assert switch.db.facts() == (
-        {"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01", "br-int")},
+        {"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01", "br-int", ours=True)},
         {"net-1": 3},
         {},
     )
