@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from netloom.host.instances import Instances
+from netloom.standalone.guest import machine as boot_files
 from netloom.state import HostState, Instance
 from netloom.state.instances import QEMU
 
@@ -224,12 +226,16 @@ def test_reboot_stop_start_and_delete(cloud: Cloud, vm: Instance) -> None:
     assert not list(Path("/sys/fs/cgroup").glob(f"**/netloom/{vm.id}"))
 
 
-def test_what_is_missing_is_named(cloud: Cloud) -> None:
+def test_what_is_missing_is_named(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = cloud.driver
     try:
-        cloud.driver = Instances(cloud.layout, cloud.root)
+        cloud.driver = Instances(cloud.layout, cloud.root, partial(boot_files.build, tmp_path, cloud.root, [tmp_path]))
         (failure,) = cloud.apply(VM)
-        assert failure.reason == "this host runs no virtual machines"
+        assert "'make machines' fetches one" in failure.reason
+        monkeypatch.setattr("netloom.host.machine._SEARCH", str(tmp_path))
+        (failure,) = cloud.apply(VM)
+        assert "qemu-system-x86_64 is not installed: apt-get install qemu-system-x86" in failure.reason
         assert cloud.apply() == []
+        assert not (cloud.layout.state_dir / "instances").exists()
     finally:
         cloud.driver = usual
