@@ -493,6 +493,28 @@ def test_a_sub_port_goes_and_comes_back_under_traffic_and_the_others_do_not_noti
     assert received >= sent - 1, "the last may be on its way"
 
 
+def test_a_sub_port_that_the_host_cannot_wire_degrades_the_trunk_until_it_can(story):
+    def status() -> str:
+        return str(story.openstack("network trunk show trunk-net")["status"])
+
+    assert status() == "ACTIVE"
+    story.openstack("network trunk unset --subport port-net3 trunk-net")
+    patch = story.patch("spt", "net3")
+    eventually(lambda: patch not in story.ports_of(story.bridge), what="the patch gone")
+    story.vsctl("add-port", "br-eth1", patch, "--", "set", "interface", patch, "type=internal")
+    story.openstack("network trunk set trunk-net --subport port=port-net3,segmentation-type=vlan,segmentation-id=1300")
+    eventually(lambda: status() == "DEGRADED", what="a trunk that lacks a sub-port")
+    reason = story.machine.run("netloom", "status", story.ports["net3"]["id"], check=False).stdout
+    assert (
+        f"a port of that name was put on bridge br-eth1 by somebody else; remove it (ovs-vsctl del-port {patch})"
+        in reason
+    )
+    assert story.router_pings("net2")
+    story.vsctl("del-port", "br-eth1", patch)
+    eventually(lambda: status() == "ACTIVE", what="the trunk ACTIVE again")
+    eventually(lambda: story.router_pings("net3"), what="net3 back")
+
+
 def test_all_that_was_made_goes(story):
     story.in_router(*story.ssh("-O", "exit"), check=False)
     story.nova("delete vlan-aware-vm")
