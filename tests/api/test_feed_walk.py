@@ -25,6 +25,8 @@ SETTINGS = NetworkSettings(
 )
 SYSTEM = Context("", "", frozenset({"admin"}), True, settings=SETTINGS)
 STEPS = 120
+KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer", "trunk"}
+"""Of fragments that agents must have been told of."""
 
 
 @dataclass
@@ -264,12 +266,12 @@ def test_differences_lead_to_the_same_as_starting_over(store, policy, seed):
         walk.agents[host] = Agent(Slice(host, {}))
     for _ in range(20):
         walk.heartbeat()
-    for step in range(STEPS):
+    steps = 0
+    while steps < STEPS or not walk.kinds >= KINDS:
+        assert steps < 4 * STEPS, f"never told of: {KINDS - walk.kinds}"
         walk.step()
-        if walk.random.random() < 0.6 or step == STEPS - 1:
+        steps += 1
+        if walk.random.random() < 0.6 or steps >= STEPS:
             walk.follow()
             walk.check()
     assert walk.accepted > STEPS / 3
-    assert walk.kinds >= {
-        "port", "network", "security_group", "dhcp", "router", "neighbour", "peer", "trunk",
-    }  # fmt: skip
