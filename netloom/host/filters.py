@@ -111,7 +111,9 @@ def _attempt(action: Callable[[Sequence[_Load]], None], tables: Sequence[_Load])
         with inside(tables[0][1].namespace):
             action(tables)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return [failure(want, error) for _, want in tables]
+        # A table is named, but not told: that of a host may have thousands of rules.
+        failures = [failure(want, error) for _, want in tables]
+        return [replace(failed, element=failed.element.partition(" :")[0]) for failed in failures]
     return []
 
 

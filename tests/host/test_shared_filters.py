@@ -125,6 +125,7 @@ def test_a_faulty_set_leaves_the_others(theirs):
 def test_a_faulty_table_leaves_the_others(theirs):
     (failed,) = apply(HostState([table("-j absent"), table(family=6)]))
     assert "iptables-restore" in failed.reason
+    assert failed.element == "filter namespace= family=4 table=filter"
     assert observed() == HostState([table(family=6)])
 
 
