@@ -286,7 +286,7 @@ class Host:
             failed = self._openflow.apply(bridge, asked)
             failures += failed
             self._flows.pop(bridge, None)
-            self._flows |= {} if failed else {bridge: asked}
+            self._flows |= {bridge: asked} if asked and not failed else {}
         return failures
 
     def _change_linux_bridges(self, desired: HostState) -> list[Failure]:
