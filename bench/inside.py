@@ -49,7 +49,7 @@ def main() -> None:
     let_pings_in(client)
     flavors = client.get("/compute/v2.1/flavors/detail")["flavors"]
     smallest = min(flavors, key=lambda each: int(each["ram"]))["id"]
-    servers(client, network, smallest, 2 if quick else 8, "server create to answering ping")
+    delete(client, servers(client, network, smallest, 2 if quick else 8, "server create to answering ping"))
     virtual_machines(client, network, 1 if quick else 8)
     one, crowd = 5 if quick else 40, 20 if quick else MANY
     devices = [f"bench{number}" for number in range(2 * one + crowd + 2)]
@@ -216,9 +216,14 @@ def virtual_machines(client: Caller, network: str, count: int) -> None:
     for emulator in _named("qemu-system-x86"):
         status = (emulator / "status").read_text()
         tell("memory of a virtual machine (RSS; 128 MiB are its own)", int(status.split("VmRSS:")[1].split()[0]) / 1024)
+    delete(client, made)
+
+
+def delete(client: Caller, made: Sequence[str]) -> None:
+    """Delete instances: there is a quota, and their processor time is wanted."""
     for server in made:
         client.remove(f"/compute/v2.1/servers/{server}")
-    eventually(lambda: not list(_named("qemu-system-x86")))
+    eventually(lambda: not client.get("/compute/v2.1/servers")["servers"])
 
 
 def _named(comm: str) -> Iterator[Path]:
