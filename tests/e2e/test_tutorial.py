@@ -50,8 +50,18 @@ def test_get_me_a_network(shell):
 
 def test_vlan_aware_instances(shell, place):
     tutorial.run(PAGES / "vlan-aware-instances.md", shell)
-    drawn, shown = place / "vlan-aware-instances.svg", PAGES / "vlan-aware-instances.svg"
-    assert structure(drawn) == structure(shown), f"the picture is not of today: {drawn} is"
+    same_picture(place / "vlan-aware-instances.svg")
+
+
+def test_iptables_firewall(shell, place):
+    """The last one: the host keeps this firewall."""
+    tutorial.run(PAGES / "iptables-firewall.md", shell)
+    same_picture(place / "iptables-firewall.svg")
+
+
+def same_picture(drawn: Path) -> None:
+    """See that the page's picture is like the one that has just been drawn."""
+    assert structure(drawn) == structure(PAGES / drawn.name), f"the picture is not of today: {drawn} is"
 
 
 def structure(picture: Path) -> Counter[tuple[str, ...]]:
