@@ -183,14 +183,18 @@ class Host:
         filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
         sets = wanted.changes(IpSet, quiet)
         failed += self._ip_sets.put(sets)
-        failed += self._filters.apply(replace(filters, delete=tuple(f for f in filters.delete if f.namespace != _HOST)))
+        inner = _partly(filters, lambda table: table.namespace != _HOST)
+        shared = _partly(filters, lambda table: table.namespace == _HOST)
+        failed += self._filters.apply(inner)
+        unfiltered = self._filters.apply(_coming(shared))
+        failed += unfiltered
         failed += conntrack.forget_translations(filters.update)
         veths = wanted.changes(Veth, quiet)
         failed += self._make_links(wanted, quiet, veths)
         # Devices of instances, and links, are there before the switch takes them as ports. It is observed only now,
         # because a device that was made anew must be plugged anew.
         others = self._prepare_instances(desired)
-        others += self._change_linux_bridges(desired)
+        others += self._change_linux_bridges(desired, safe=not unfiltered)
         ovs = HostState(self._ovsdb.observe())
         ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
@@ -203,7 +207,7 @@ class Host:
         # the number of one that went does not inherit its flows.
         others += self._make_flows(desired, ovs, rewrite=bool(bridges or ports))
         # Nothing is let through in between when flows come to do what the host's own tables did.
-        failed += self._filters.apply(Changes((), (), tuple(f for f in filters.delete if f.namespace == _HOST)))
+        failed += self._filters.apply(_going(shared))
         failed += self._ip_sets.delete(sets)
         failed += conntrack.forget_zones(filters)
         # Daemons read files when they start or are told to, bind to addresses, and must hear each other: a host that
@@ -289,16 +293,23 @@ class Host:
             self._flows |= {bridge: asked} if asked and not failed else {}
         return failures
 
-    def _change_linux_bridges(self, desired: HostState) -> list[Failure]:
-        """A card that goes into a Linux bridge leaves the switch first: the kernel allows only one of the two."""
+    def _change_linux_bridges(self, desired: HostState, *, safe: bool) -> list[Failure]:
+        """A card that goes into a Linux bridge leaves the switch first: the kernel allows only one of the two.
+
+        Unless it is safe, because the rules of the host are loaded, none goes.
+        """
         if not (self._bridged or desired.of(LinuxBridge)):
             return []
         changes = desired.changes(LinuxBridge, HostState(self._linux_bridges.observe()))
         self._bridged = bool(desired.of(LinuxBridge))
+        reason = PermissionError("the rules that filter it could not be loaded")
+        failures = [] if safe else [failure(bridge, reason) for bridge in changes.create]
+        changes = changes if safe else replace(changes, create=())
         cards = {bridge.card for bridge in (*changes.create, *(want for _, want in changes.update))}
         ports = HostState(self._ovsdb.observe() if cards else ()).of(SwitchPort).values()
         leaving = Changes((), (), tuple(port for port in ports if port.name in cards))
-        return [*self._ovsdb.apply(Changes((), (), ()), leaving), *self._linux_bridges.apply(changes)]
+        failures += self._ovsdb.apply(Changes((), (), ()), leaving)
+        return failures + self._linux_bridges.apply(changes)
 
     def _prepare_instances(self, desired: HostState) -> list[Failure]:
         if self._instances:
@@ -342,6 +353,12 @@ def _coming(changes: Changes[E]) -> Changes[E]:
 
 def _going(changes: Changes[E]) -> Changes[E]:
     return Changes(create=(), update=(), delete=changes.delete)
+
+
+def _partly(changes: Changes[E], belongs: Callable[[E], bool]) -> Changes[E]:
+    """The changes of some elements alone."""
+    update = tuple((have, want) for have, want in changes.update if belongs(want))
+    return Changes(tuple(filter(belongs, changes.create)), update, tuple(filter(belongs, changes.delete)))
 
 
 def _staying(changes: Changes[E], namespaces: Changes[Namespace]) -> Changes[E]:
