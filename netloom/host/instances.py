@@ -35,7 +35,7 @@ from netloom.state.instances import CONTAINER, QEMU
 _GRACE = 2.0
 """Seconds that a guest has to power off."""
 _CONSOLE_LIMIT = 1 << 20
-"""Bytes of console log that are kept over a boot, and that are read."""
+"""Bytes of console log after which half of them are forgotten, and that are read at most."""
 _NOBODY = Process(0, "")
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ class Instances:
 
     def _observe(self, instance_id: str, present: Mapping[str, Card]) -> tuple[Instance, Process]:
         record = self._read(instance_id)
+        _shorten(self._home / instance_id / "console.log")
         if not record.process.alive:
             return replace(record.instance, running=False), record.process
         nics = tuple(_present(record.instance, present))
@@ -195,9 +196,6 @@ class Instances:
 
     def _spawn(self, instance: Instance) -> None:
         directory = self._home / instance.id
-        console = directory / "console.log"
-        if console.exists() and console.stat().st_size > _CONSOLE_LIMIT:
-            console.write_text(tail(console, _CONSOLE_LIMIT // 2))
         unplug(device for device, card in cards().items() if card.instance_id == instance.id)  # of one that died
         self._held[instance.id] = instance, self._driver(instance).hold(instance, directory)
 
@@ -289,6 +287,13 @@ def console_log(layout: Layout, instance_id: str) -> str | None:
     if path.parent.parent.name != "instances" or not path.parent.is_dir():
         return None
     return tail(path, _CONSOLE_LIMIT) if path.exists() else ""
+
+
+def _shorten(console: Path) -> None:
+    """Keep a guest from filling the host's disk; it goes on to write at the end."""
+    with contextlib.suppress(OSError):
+        if console.stat().st_size > _CONSOLE_LIMIT:
+            console.write_text(tail(console, _CONSOLE_LIMIT // 2))
 
 
 def _present(instance: Instance, present: Mapping[str, Card]) -> Iterator[Nic]:

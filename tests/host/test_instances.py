@@ -127,6 +127,19 @@ def test_exec_gives_a_terminal(cloud: Cloud) -> None:
     os.close(theirs)
 
 
+def test_console_log_stays_short(cloud: Cloud) -> None:
+    one = guest(1)
+    cloud.boot(one)
+    log = cloud.layout.state_dir / "instances" / one.id / "console.log"
+    cloud.run(one, "head -c 1500000 /dev/zero | tr '\\0' x | fold -w 50000 > /dev/console; echo the end > /dev/console")
+    eventually(lambda: "the end" in cloud.console(one))
+    assert not cloud.changes(one)  # it is looked at
+    assert log.stat().st_size < 1 << 20
+    assert cloud.console(one).endswith("the end\n")
+    cloud.run(one, "echo and on > /dev/console")
+    eventually(lambda: cloud.console(one).endswith("the end\nand on\n"))
+
+
 def test_restarted_agent_finds_its_instances(cloud: Cloud) -> None:
     one = guest(1)
     cloud.boot(one)
