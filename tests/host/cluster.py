@@ -92,7 +92,7 @@ class Guest:
         self.lab.run(self.namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
 
     def plug(self, port: Port, card: str, mtu: int, bridge: str = "br-int") -> None:
-        """A card with the addresses of a port; a bridge that is not there is made, as os-vif does it."""
+        """A card with the addresses of a port in a bridge, which is made when it is not there, as os-vif does it."""
         tap = f"tap{port.id[:11]}"
         self.lab.link(self.node.namespace, tap, self.namespace, card, mac=port.mac)
         self.lab.run(self.namespace, "ethtool", "-K", card, "tx", "off")
@@ -102,6 +102,11 @@ class Guest:
             self.lab.run(self.namespace, "sysctl", "-qw", f"net.ipv6.conf.{card}.disable_ipv6=0")
         for fixed in port.fixed_ips:
             self.lab.address(self.namespace, card, f"{fixed.address}/{64 if ':' in fixed.address else 24}")
+        self.connect(port, bridge)
+
+    def connect(self, port: Port, bridge: str = "br-int") -> None:
+        """Put its card into a bridge."""
+        tap = f"tap{port.id[:11]}"
         ids = f"external_ids:iface-id={port.id}", f"external_ids:attached-mac={port.mac}"
         there = ("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev")
         self.node.switch.vsctl(*there, "--", "add-port", bridge, tap, "--", "set", "interface", tap, *ids)

@@ -221,11 +221,26 @@ def test_a_sub_port_that_is_down_is_silent_and_comes_back(world: World) -> None:
         eventually(lambda: card.pings(*first, wait=SILENCE), "an answer")
 
 
-def test_all_of_it_goes_with_the_card(world: World) -> None:
-    """Last: the other tests need it."""
-    switch = world.node.switch
-    switch.vsctl("del-port", BRIDGE, f"tap{world.parent.id[:11]}")
+def test_all_of_it_goes_with_the_card_and_comes_back_with_it(world: World) -> None:
+    switch, tap = world.node.switch, f"tap{world.parent.id[:11]}"
+    switch.vsctl("del-port", BRIDGE, tap)
     world.node.apply(world.hosts)
     assert BRIDGE in switch.vsctl("list-br").split()  # somebody else made it
     assert not switch.vsctl("list-ports", BRIDGE)
+    switch.vsctl("del-br", BRIDGE)
+    world.node.apply(world.hosts)
     assert not [p for p in switch.vsctl("list-ports", "br-int").split() if p.startswith(("tpi-", "spi-"))]
+    world.instance.connect(world.parent, BRIDGE)
+    world.node.apply(world.hosts)
+    with world.card() as card:
+        for number in SUB_PORTS:
+            answered = tag(number), address(peer_of(number))
+            eventually(lambda answered=answered: card.pings(*answered, wait=SILENCE), "an answer")
+
+
+def test_the_bridge_may_go_under_the_agents_hands(world: World) -> None:
+    """Last: the other tests need it. So does os-vif when an instance goes."""
+    world.node.switch.vsctl("del-br", BRIDGE)
+    world.node.apply(world.hosts)
+    left = world.node.switch.vsctl("list-ports", "br-int").split()
+    assert not [port for port in left if port.startswith(("tpi-", "spi-"))]
