@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.cloud import Cloud
 from tests.e2e.legacy import Legacy
+from tests.faults.api import Api
 from tests.sandbox import Sandbox, eventually, sandbox
 
 TRUNK = "trunk,"
@@ -130,7 +131,7 @@ class Story:
         return self.in_router(*self.ssh(), script, check=check).stdout
 
     def router_pings(self, network: str, count: int = 2) -> bool:
-        words = ("ping", f"-c{count}", "-i0.3", "-W2", self.address(network))
+        words = ("ping", f"-c{count}", "-i0.3", "-W1", self.address(network))
         return self.in_router(*words, check=False).returncode == 0
 
 
@@ -194,7 +195,10 @@ def test_001_06_ports(story):
 
 def test_001_07_08_09_the_trunk_and_its_sub_ports(story):
     made = story.openstack("network trunk create --parent-port my-trunk trunk-net")
-    assert FIELDS - {"tenant_id", "admin_state_up"} <= set(made)
+    raw = Api(story.machine.pid).call("GET", f"/v2.0/trunks/{made['id']}")["trunk"]
+    assert set(raw) >= FIELDS
+    assert raw["admin_state_up"] is True
+    assert raw["tenant_id"] == raw["project_id"] == made["project_id"]
     assert (made["revision_number"], made["status"], made["sub_ports"]) == (1, "DOWN", [])
     assert (made["name"], made["description"], made["port_id"]) == ("trunk-net", "", story.ports["trunk"]["id"])
     assert re.fullmatch(TIME, made["created_at"])
