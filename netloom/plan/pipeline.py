@@ -158,6 +158,16 @@ NOT_FOR_WIRE = 2
 # Bridges of trunks: table 0 alone; with iptables_hybrid also tables 71 to 95, for sub-ports.
 UNTAGGED = "vlan_tci=0x0000/0x1fff"
 BETWEEN_CARD_AND_PATCH = 1
+TRUNK_FIREWALL_TABLES = (
+    BASE_EGRESS,
+    RULES_EGRESS,
+    ACCEPT_EGRESS,
+    BASE_INGRESS,
+    RULES_INGRESS,
+    ACCEPT_INGRESS,
+    NORMAL_SWITCHING,
+    DELIVER,
+)
 
 # MACs --------------------------------------------------------------------------------------------------------
 BROADCAST = "ff:ff:ff:ff:ff:ff"

@@ -55,6 +55,8 @@ def _trunk(
     trunk: Trunk, guests: Iterable[Guest], intent: Intent, facts: Facts, tracked: Mapping[str, int]
 ) -> Iterator[Flow]:
     bridge, card = names.trunk_bridge(trunk.id), facts.interfaces[trunk.port_id].device
+    for table in p.TRUNK_FIREWALL_TABLES:
+        yield p.flow(bridge, table, p.DEFAULT, "", "drop", origin=trunk.name)
     yield from firewall.common(bridge)
     wanted = profiles.profiles({profiles.key(guest.port.security_groups) for guest in guests}, intent)
     yield from profiles.flows(wanted.values(), intent, bridge)

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.feed.fragments import DhcpNetwork, DhcpServer, Fragment, Neighbour, Router, RouterPort, TunnelPeer
+from netloom.feed.fragments import (
+    DhcpNetwork,
+    DhcpServer,
+    Fragment,
+    Neighbour,
+    Port,
+    Router,
+    RouterPort,
+    SubPort,
+    Trunk,
+    TunnelPeer,
+)
 from netloom.plan import Intent, matches, plan, vlans
 from netloom.plan.numbers import number
 from netloom.plan.simulate import Switch
@@ -247,13 +258,14 @@ GROUPS = [
 
 
 def random_cloud(seed: int) -> dict[str, Fragment]:
-    """Some ports, in some groups, on some networks, in some state."""
+    """Some ports, in some groups, on some networks, in some state; some of them behind another one."""
     dice = random.Random(seed)
     cloud = World().put(
         *(network(n, kind) for n, kind in enumerate(dice.sample(["vlan", "vlan", "flat", "vxlan", "local"], 3), 1))
     )
     cloud.put(*dice.sample(GROUPS, dice.randint(1, 3)))
-    for n in range(1, 1 + dice.randint(1, 8)):
+    ports = dice.randint(1, 8)
+    for n in range(1, 1 + ports):
         pairs = tuple(pair(f"10.0.1.{i}", f"fa:16:3e:00:01:{i:02x}") for i in range(dice.randint(0, 2)))
         cloud.put(
             port(
@@ -276,12 +288,16 @@ def random_cloud(seed: int) -> dict[str, Fragment]:
             for n in range(1, 4)
         )
     )
+    parent, *subs = dice.sample([f for f in cloud.fragments.values() if isinstance(f, Port)], dice.randint(1, ports))
+    cloud.put(*(msgspec.structs.replace(sub, device_owner="trunk:subport") for sub in subs))
+    cloud.put(Trunk(id_of(0x3B, seed), parent.id, tuple(SubPort(sub.id, 100 + n) for n, sub in enumerate(subs))))
     return cloud.fragments
 
 
 def populated(seed: int) -> World:
-    """Every other one with l2population."""
-    return World(random_cloud(seed), settings=replace(SETTINGS, l2_population=bool(seed % 2)))
+    """Every other one with l2population, some where iptables filter."""
+    settings = SETTINGS if seed % 3 else HYBRID
+    return World(random_cloud(seed), settings=replace(settings, l2_population=bool(seed % 2)))
 
 
 @pytest.mark.parametrize("seed", range(20))
