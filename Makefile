@@ -1,6 +1,7 @@
 # Netloom's few commands. Each installs what it needs; all are safe to repeat.
 #   make up      a whole cloud network on this machine (root)
 #   make down    stop it and leave nothing behind (root)
+#   make machines  what virtual machines need beside that: an emulator and a kernel (root)
 #   make test    all checks and tests (root: they use real switches and namespaces)
 #   make bench   measure how fast it is (root)
 #   make lock    renew requirements.lock from pyproject.toml
@@ -9,17 +10,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .cache/clients
-PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables nftables conntrack ethtool iproute2 \
+PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables ipset nftables conntrack ethtool iproute2 \
 	keepalived conntrackd busybox-static dropbear-bin util-linux procps
-TEST_PACKAGES := $(PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
+MACHINE_PACKAGES := qemu-system-x86
+TEST_PACKAGES := $(PACKAGES) $(MACHINE_PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
 
-.PHONY: up down status test lint unit host-tests e2e bench lock packages test-packages clients
+.PHONY: up down machines status test lint unit host-tests e2e bench lock packages test-packages clients
 
 up: packages $(VENV)/installed
 	@$(BIN)/netloom up $(OPTIONS)
 
 down: $(VENV)/installed
 	@$(BIN)/netloom down $(OPTIONS)
+
+machines:
+	@tools/install-packages $(MACHINE_PACKAGES)
+	@tools/guest-kernel
 
 status: $(VENV)/installed
 	@$(BIN)/netloom status
@@ -38,6 +44,7 @@ packages:
 
 test-packages:
 	@tools/install-packages $(TEST_PACKAGES)
+	@tools/guest-kernel
 
 $(VENV)/bin/pip:
 	@echo "virtual environment"; $(PYTHON) -m venv $(VENV)

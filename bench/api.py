@@ -1,5 +1,6 @@
 """The API over HTTP, with real tokens, on a server process with a database of its own."""
 
+import http.client
 import itertools
 import json
 import statistics
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import Ask, Load, Target, many, one
+from bench.load import Ask, Load, Target, ask, many, one
 from bench.processes import make, prepare, resident_mib
 from bench.results import Result, latencies
 from netloom.cli.terminal import step
@@ -15,6 +16,8 @@ from netloom.cli.terminal import step
 CLIENTS = 8
 STARTS = 3
 INTERFACES = 30
+SUB_PORTS = 1000
+"""On one trunk; how soon its host has wired them is measured by ``bench.dataplane``."""
 SMALL, LARGE = 1000, 5000
 """Ports in the lists."""
 
@@ -68,6 +71,7 @@ def measure(group: str, directory: Path, database: str, quick: bool) -> list[Res
         _lists(run)
         _interfaces(run)
         _crowd(run)
+        _trunk(run)
         results.append(Result(group, "server memory (RSS), idle", idle, "MiB"))
         results.append(Result(group, "server memory (RSS), after the run", resident_mib(process.pid), "MiB", below=150))
     return results
@@ -109,19 +113,15 @@ def _lists(run: Run) -> None:
     durations: list[float] = []
     for size, below in ((SMALL, 30), (LARGE, 150)):
         with step(f"{run.group}: ports in bulk, up to {size}"):
-            present = len(json.loads(_answer(run.target, "/v2.0/ports?fields=id"))["ports"])
+            present = len(json.loads(_ask(run.target, ("GET", "/v2.0/ports?fields=id", b"")))["ports"])
             for start in range(present, size, 100):
                 durations += one(run.target, [_bulk(run.network, min(100, size - start))]).seconds
         run.alone(f"list of {size:,} ports", [("GET", "/v2.0/ports", b"")] * run.times(20), below=below)
     run.results += latencies(run.group, "100 ports in one request", durations, below=0.3, unit="s")
 
 
-def _answer(target: Target, path: str) -> bytes:
-    import http.client
-
-    from bench.load import ask
-
-    return ask(http.client.HTTPConnection("127.0.0.1", target.port), target, ("GET", path, b""))
+def _ask(target: Target, request: Ask) -> bytes:
+    return ask(http.client.HTTPConnection("127.0.0.1", target.port), target, request)
 
 
 def _interfaces(run: Run) -> None:
@@ -144,3 +144,22 @@ def _crowd(run: Run) -> None:
     run.together("port update", [list(itertools.islice(_changes(port), each)) for port in ports])
     run.together("100 ports in one request", [[_bulk(run.network, 100)] * 3] * CLIENTS)
     run.together("list of 1,000 ports", [[("GET", "/v2.0/ports?limit=1000", b"")] * run.times(20)] * CLIENTS)
+
+
+def _trunk(run: Run) -> None:
+    """All sub-ports of a trunk in one request, there and back."""
+    parent = make(run.target, "ports", "port", network_id=run.network)
+    trunk = make(run.target, "trunks", "trunk", port_id=parent)
+    made = [json.loads(_ask(run.target, _bulk(run.network, 100))) for _ in range(SUB_PORTS // 100)]
+    subs = [
+        {"port_id": port["id"], "segmentation_type": "vlan", "segmentation_id": tag}
+        for tag, port in enumerate((port for some in made for port in some["ports"]), start=1)
+    ]
+    body = json.dumps({"sub_ports": subs}).encode()
+    seconds: dict[str, list[float]] = {"add_subports": [], "remove_subports": []}
+    with step(f"{run.group}: {SUB_PORTS:,} sub-ports of one trunk"):
+        for _ in range(run.times(10)):
+            for action, taken in seconds.items():
+                taken.extend(one(run.target, [("PUT", f"/v2.0/trunks/{trunk}/{action}", body)]).seconds)
+    for action, taken in seconds.items():
+        run.results += latencies(run.group, f"{action}: {SUB_PORTS:,} in one request", taken, below=0.5, unit="s")

@@ -19,6 +19,8 @@ from typing import Any
 import ovs.jsonrpc
 import ovs.stream
 
+from bench import inside_trunks
+from bench.inside_trunks import SUB_PORTS, Caller
 from netloom.cli.client import Client
 from netloom.cli.processes import AGENT, spawn, stop
 
@@ -40,13 +42,17 @@ def main() -> None:
     began = time.monotonic()
     subprocess.run(["netloom", "up"], check=True, stdout=subprocess.DEVNULL)
     tell("netloom up", time.monotonic() - began)
-    client = Client(CONFIG / "clouds.yaml", "netloom-admin")
+    client = Caller(CONFIG / "clouds.yaml", "netloom-admin")
     network = client.post("/v2.0/networks", {"network": {"name": "bench"}})["network"]["id"]
     subnet = {"network_id": network, "cidr": "10.0.0.0/16", "ip_version": 4}
     client.post("/v2.0/subnets", {"subnet": subnet})
-    servers(client, network, 2 if quick else 8)
+    let_pings_in(client)
+    flavors = client.get("/compute/v2.1/flavors/detail")["flavors"]
+    smallest = min(flavors, key=lambda each: int(each["ram"]))["id"]
+    delete(client, servers(client, network, smallest, 2 if quick else 8, "server create to answering ping"))
+    virtual_machines(client, network, 1 if quick else 8)
     one, crowd = 5 if quick else 40, 20 if quick else MANY
-    devices = [f"bench{number}" for number in range(2 * one + crowd + 1)]
+    devices = [f"bench{number}" for number in range(2 * one + crowd + 2)]
     subprocess.run(
         ["ip", "-batch", "-"], input="".join(f"tuntap add {name} mode tap\n" for name in devices), text=True, check=True
     )
@@ -64,6 +70,8 @@ def main() -> None:
     at_once(client, plugs, network, left, crowd)
     ports(client, plugs, network, left, one, f"port create to ACTIVE beside {crowd} others", None)
     restart(client, plugs, network, left, crowd + 2 * one)
+    for what, seconds in inside_trunks.measure(client, network, next(left), SUB_PORTS // (20 if quick else 1)):
+        tell(what, seconds)
 
 
 def eventually(condition: Callable[[], bool], pause: float = 0.01) -> None:
@@ -191,13 +199,42 @@ def _daemons() -> set[str]:
     return found
 
 
-def servers(client: Client, network: str, count: int) -> None:
-    """Instances, one by one: until the first answered ping from the network's DHCP namespace."""
+def let_pings_in(client: Client) -> None:
+    """Let the instances be pinged."""
     (group,) = client.get(f"/v2.0/security-groups?name=default&project_id={client.project_id}")["security_groups"]
     rule = {"security_group_id": group["id"], "direction": "ingress", "protocol": "icmp"}
     client.post("/v2.0/security-group-rules", {"security_group_rule": rule})
-    flavor = min(client.get("/compute/v2.1/flavors/detail")["flavors"], key=lambda each: each["ram"])["id"]
+
+
+def virtual_machines(client: Caller, network: str, count: int) -> None:
+    """Instances with kernels of their own, each beside those before."""
+    wish = {"name": "machine", "ram": 128, "vcpus": 1, "disk": 0}
+    flavor = client.add("/compute/v2.1/flavors", {"flavor": wish})["flavor"]["id"]
+    specs = {"capabilities:hypervisor_type": "qemu"}
+    client.add(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", {"extra_specs": specs})
+    made = servers(client, network, flavor, count, "virtual machine create to answering ping")
+    for emulator in _named("qemu-system-x86"):
+        status = (emulator / "status").read_text()
+        tell("memory of a virtual machine (RSS; 128 MiB are its own)", int(status.split("VmRSS:")[1].split()[0]) / 1024)
+    delete(client, made)
+
+
+def delete(client: Caller, made: Sequence[str]) -> None:
+    """Delete instances: there is a quota, and their processor time is wanted."""
+    for server in made:
+        client.remove(f"/compute/v2.1/servers/{server}")
+    eventually(lambda: not client.get("/compute/v2.1/servers")["servers"])
+
+
+def _named(comm: str) -> Iterator[Path]:
+    """Directories below /proc of the processes of a program."""
+    return (path.parent for path in Path("/proc").glob("[0-9]*/comm") if path.read_text().startswith(comm[:15]))
+
+
+def servers(client: Client, network: str, flavor: str, count: int, what: str) -> list[str]:
+    """Instances, one by one: until the first answered ping from the network's DHCP namespace. Their ids."""
     image = client.get("/image/v2/images")["images"][0]["id"]
+    made = []
     for number in range(count):
         began = time.monotonic()
         wish = {"name": f"vm{number}", "flavorRef": flavor, "imageRef": image, "networks": [{"uuid": network}]}
@@ -206,7 +243,9 @@ def servers(client: Client, network: str, count: int) -> None:
         while not found:
             found = client.get(f"/v2.0/ports?device_id={server}")["ports"]
         _answers_ping(network, found[0])
-        tell("server create to answering ping", time.monotonic() - began)
+        tell(what, time.monotonic() - began)
+        made.append(server)
+    return made
 
 
 def _answers_ping(network: str, port: Port) -> None:

@@ -5,6 +5,8 @@ import pwd
 import select
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,9 +19,10 @@ from netloom.agent.roles import roles
 from netloom.feed.client import Mirror, Stream
 from netloom.feed.protocol import Role
 from netloom.host.host import Host
+from netloom.host.instances import console_log, no_machines
 from netloom.host.layout import Layout
 from netloom.host.vswitch import VSwitch, datapath_type
-from netloom.plan import ha, keepalived, plan
+from netloom.plan import ha, keepalived, plan, plugs
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.settings.host import HostSettings
@@ -37,15 +40,22 @@ PATIENCE = 10.0
 class Agent:
     """One host's agent: all roles in one process."""
 
-    def __init__(self, settings: HostSettings, guest_root: Path | None = None, switch: VSwitch | None = None) -> None:
+    def __init__(
+        self,
+        settings: HostSettings,
+        guest_root: Path | None = None,
+        switch: VSwitch | None = None,
+        boot_files: Callable[[], Path] = no_machines,
+    ) -> None:
         """Prepare the agent; nothing on the host is touched before ``run``.
 
-        ``guest_root`` is the root file system of instances; without it this host runs none. ``switch`` is the
-        Open vSwitch that nobody else looks after: the agent starts again what dies of it.
+        ``guest_root`` is the root file system of instances; without it this host runs none. ``boot_files`` makes the
+        directory with what virtual machines boot (``kernel`` and ``initramfs``), when the first of them is wanted.
+        ``switch`` is the Open vSwitch that nobody else looks after: the agent starts again what dies of it.
         """
         self._settings = settings
         self._switch = switch
-        self._guest_root = guest_root
+        self._guest_root, self._boot_files = guest_root, boot_files
         self._datapath_type = settings.datapath_type or datapath_type()
         for directory in (settings.state_dir, settings.run_dir):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -63,6 +73,7 @@ class Agent:
             self._roles,
             settings.report_interval,
             self.wake,
+            partial(console_log, self._layout),
         )
         self._teller = Teller(self._stream.router_states)
         self._departures = Departures()
@@ -116,7 +127,7 @@ class Agent:
         while not self._stopped:
             self._revive_switch()
             try:
-                return Host(self._layout, self._guest_root, self._elections_changed)
+                return Host(self._layout, self._guest_root, self._elections_changed, self._boot_files)
             except ConnectionError as error:
                 LOG.warning("Open vSwitch does not answer", ovsdb=self._layout.ovsdb, error=str(error), retry_in=RETRY)
                 time.sleep(RETRY)
@@ -167,7 +178,7 @@ class Agent:
         facts = Facts()
         try:
             failures = host.apply(plan(self._intent, host.facts(), self._plan_settings))
-            facts = host.facts()
+            facts = plugs.usable(self._intent, host.facts(), self._plan_settings)
         except (OSError, ValueError) as error:
             LOG.exception("the host could not be brought to its plan")
             failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]

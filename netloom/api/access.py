@@ -121,11 +121,15 @@ class Access:
     def shown(
         self, resource: Resource, views: Sequence[View], parents: Parents, fields: Collection[str] | None = None
     ) -> list[View]:
-        """The views, without the attributes that are not for this caller, or were not asked for."""
+        """The views as answers have them, without the attributes that are not for this caller, or not asked for."""
         sometimes = self._hide(resource, views, parents)
         for view in views:
             for name in sometimes:
                 view.pop(name, None)
+        for name in resource.spoken:
+            for view in views:
+                if name in view:
+                    view[name] = str(view[name])
         if fields is None:
             return list(views)
         return [{name: view[name] for name in fields if name in view} for view in views]

@@ -119,12 +119,22 @@ def act(call: Call, family: Family, object_id: str, action: str) -> Answer:
     def work(tx: Tx) -> View:
         current = object_to_change(call, tx, family, object_id, rules=[action])
         answer = dict(family.actions[action](tx, call.context, current, body))
+        if family.bare:
+            return call.access.shown(resource, [answer], Parents(tx, call.context, [answer]))[0]
         if resource.name in answer:
             views = [answer[resource.name]]
             answer[resource.name] = call.access.shown(resource, views, Parents(tx, call.context, views))[0]
         return answer
 
     return answer_json(OK, write(call.store, work))
+
+
+def show_detail(call: Call, family: Family, object_id: str, detail: str) -> Answer:
+    """GET of a part of one object: it has a rule of its own in the policy."""
+    with call.store.read() as tx:
+        view = visible_object(call, tx, family, object_id)
+        call.access.require([detail], ObjectTarget(family.resource, view, Parents(tx, call.context, [view])))
+        return answer_json(OK, family.details[detail](view))
 
 
 def visible_object(call: Call, tx: Tx, family: Family, object_id: str) -> View:

@@ -1,18 +1,22 @@
 """The OpenAPI 3.1 document, from the declarations; served at ``/openapi.json``, and as a page at ``/docs``."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from netloom import __doc__ as product
+from netloom.api import topologies
 from netloom.api.http import Answer, Request, answer_json
 from netloom.api.reference import page
 from netloom.api.resources import FAMILIES, Family
 from netloom.api.schedulers import SCHEDULERS, Scheduler
 from netloom.model.agents import AGENT
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.extensions import EXTENSIONS
 from netloom.model.fields import REQUIRED, Field, Resource
 from netloom.model.kinds import Boolean, Cidr, Schema, Uuid
 from netloom.model.routers import ROUTER
 from netloom.model.subnets import SUBNETPOOL
+from netloom.model.trunks import TRUNK
 from netloom.rules import quotas
 
 ERROR = {"$ref": "#/components/responses/error"}
@@ -25,6 +29,12 @@ PAGING: dict[str, tuple[str, Schema]] = {
     "limit": ("Most objects in the answer.", {"type": "integer", "minimum": 0}),
     "marker": ("Id after which the page begins.", TEXT),
     "page_reverse": ("The page before the marker.", {"type": "boolean"}),
+}
+DRY_RUN = {
+    "name": "fields",
+    "in": "query",
+    "description": "Only say whether a topology could be made.",
+    "schema": {"enum": sorted(topologies.CHECK)},
 }
 TAG_FILTERS = ("tags-any", "not-tags", "not-tags-any")
 
@@ -39,6 +49,7 @@ _INTERFACE = {
 }
 _ROUTES = _members(router=_members(routes=ROUTER.by_name["routes"].kind.schema()))
 _PREFIXES = _members(prefixes=SUBNETPOOL.by_name["prefixes"].kind.schema())
+_SUB_PORTS = _members(sub_ports=TRUNK.by_name["sub_ports"].kind.schema())
 _ADDRESSES = _members(addresses={"type": "array", "items": Cidr().schema()})
 ACTIONS = {
     "add_router_interface": _INTERFACE,
@@ -49,25 +60,28 @@ ACTIONS = {
     "remove_prefixes": _PREFIXES,
     "add_addresses": _ADDRESSES,
     "remove_addresses": _ADDRESSES,
+    "add_subports": _SUB_PORTS,
+    "remove_subports": _SUB_PORTS,
 }
 """The bodies of actions."""
 
 
-def document_answer(request: Request) -> Answer:
+def document_answer(request: Request, withheld: frozenset[str]) -> Answer:
     """The document, with the address by which the client reached us."""
-    return answer_json(200, document() | {"servers": [{"url": f"{request.base_url}/v2.0"}]})
+    return answer_json(200, document(withheld) | {"servers": [{"url": f"{request.base_url}/v2.0"}]})
 
 
-def page_answer() -> Answer:
+def page_answer(withheld: frozenset[str]) -> Answer:
     """The page to read."""
-    return Answer(200, page(document()).encode(), "text/html; charset=utf-8")
+    return Answer(200, page(document(withheld)).encode(), "text/html; charset=utf-8")
 
 
 @cache
-def document() -> Schema:
-    """The whole document but the server's address."""
+def document(withheld: frozenset[str] = frozenset()) -> Schema:
+    """The whole document but the server's address, without the extensions of these aliases."""
+    families = [family for family in FAMILIES if family.resource.extension not in withheld]
     paths: dict[str, Schema] = {}
-    for family in FAMILIES:
+    for family in families:
         paths |= _paths(family)
     for scheduler in SCHEDULERS:
         paths |= _scheduler_paths(scheduler)
@@ -76,15 +90,17 @@ def document() -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Networking API", "version": "2.0", "description": (product or "").strip()},
         "paths": paths,
-        "components": _components(),
+        "components": _components(families),
         "security": [{"token": []}],
-        "x-extensions": [{"alias": item.alias, "description": item.description} for item in EXTENSIONS],
+        "x-extensions": [
+            {"alias": item.alias, "description": item.description} for item in EXTENSIONS if item.alias not in withheld
+        ],
     }
 
 
-def _components() -> Schema:
+def _components(families: Sequence[Family]) -> Schema:
     schemas: dict[str, Schema] = {}
-    for family in FAMILIES:
+    for family in families:
         schemas |= _schemas(family.resource)
     error = {
         "type": "object",
@@ -142,6 +158,8 @@ def _paths(family: Family) -> dict[str, Schema]:
         collection["post"]["requestBody"] = _body(_wrapped(name, f"{name}_create"))
     if "show" in verbs:
         member["get"] = _operation(f"show_{name}", f"Show: {label}", 200, _reference(resource, name))
+    if resource is AUTO_ALLOCATED_TOPOLOGY:
+        member["get"]["parameters"] = [DRY_RUN]
     if "update" in verbs:
         member["put"] = _operation(f"update_{name}", f"Update: {label}", 200, _reference(resource, name))
         member["put"]["requestBody"] = _body(_wrapped(name, f"{name}_update"))
@@ -154,6 +172,9 @@ def _paths(family: Family) -> dict[str, Schema]:
         operation = _operation(action, action.replace("_", " ").capitalize(), 200, {"type": "object"})
         operation["requestBody"] = _body(ACTIONS[action])
         paths[f"/{resource.collection}/{{id}}/{action}"] = {"parameters": [ID], "put": operation}
+    for detail in family.details:
+        operation = _operation(detail, detail.replace("_", " ").capitalize(), 200, {"type": "object"})
+        paths[f"/{resource.collection}/{{id}}/{detail}"] = {"parameters": [ID], "get": operation}
     if resource.tagged:
         paths |= _tag_paths(resource)
     return paths

@@ -110,6 +110,8 @@ _TABLE = {
     "security_group:tags": ("A M", "A R rule:shared_security_group", "A M", "A M"),
     "security_group_rule": ("A Msg", "A Rsg", "A Msg", "A Msg"),
     "address_group": ("A M", "A R rule:shared_address_groups", "A M", "A M"),
+    "trunk": ("A M", "A R", "A M", "A M"),
+    "trunk:tags": ("A M", "A R", "A M", "A M"),
     "rbac_policy": ("A M", "A R", "A M", "A M"),
     "rbac_policy:target_tenant": (_WILDCARD, "-", _WILDCARD, "-"),
     "rbac_policy:target_project": (_WILDCARD, "-", _WILDCARD, "-"),
@@ -122,12 +124,13 @@ _TABLE = {
     "l3-agents": ("-", "A", "-", "-"),
     "availability_zone": ("-", "reader", "-", "-"),
     "network_ip_availability": ("-", "A S", "-", "-"),
+    "auto_allocated_topology": ("-", "A R", "-", "A M"),
     "quota": ("-", "A G", "A", "A"),
 }
 
 _ACTIONS = (
     "add_router_interface", "remove_router_interface", "add_extraroutes", "remove_extraroutes",
-    "add_prefixes", "remove_prefixes", "add_addresses", "remove_addresses",
+    "add_prefixes", "remove_prefixes", "add_addresses", "remove_addresses", "add_subports", "remove_subports",
 )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def default_rules() -> dict[str, str]:
         for verb, text in zip(("create", "get", "update", "delete"), texts, strict=True):
             if text != "-":
                 rules[f"{verb}_{name}"] = _expand(text)
-    return rules | {action: _expand("A M") for action in _ACTIONS}
+    return rules | {action: _expand("A M") for action in _ACTIONS} | {"get_subports": _expand("A R")}
 
 
 def _expand(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from netloom.api.transactions import write
 from netloom.model.agents import AGENT, AVAILABILITY_ZONE
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
@@ -14,6 +15,7 @@ from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
 from netloom.model.subnets import SUBNET, SUBNETPOOL
+from netloom.model.trunks import TRUNK
 from netloom.rules import (
     address_groups,
     agents,
@@ -28,6 +30,7 @@ from netloom.rules import (
     security_groups,
     subnetpools,
     subnets,
+    trunks,
 )
 from netloom.rules.context import Context
 from netloom.rules.query import Query, select_rows
@@ -38,6 +41,7 @@ Create = Callable[[Tx, Context, list[View]], list[View]]
 Update = Callable[[Tx, Context, View, View], View]
 Delete = Callable[[Tx, Context, View], None]
 Action = Callable[[Tx, Context, View, View], Mapping[str, Any]]
+Detail = Callable[[View], View]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ class Family:
     update: Update | None = None
     delete: Delete | None = None
     actions: Mapping[str, Action] = field(default_factory=dict)
+    """What PUT on a member does, by the last segment of the path."""
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """What GET on a member shows of it, by the last segment of the path."""
+    bare: bool = False
+    """Whether actions answer with the object itself, without an envelope."""
     ensure: Callable[[Store, Context, Query], None] | None = None
     """Makes what must be there before a list that a query asks for."""
     key: str = "id"
@@ -116,9 +125,19 @@ FAMILIES: tuple[Family, ...] = (
         },
     ),
     Family(RBAC_POLICY, create=rbac_policies.create, update=rbac_policies.update, delete=rbac_policies.delete),
+    Family(
+        TRUNK,
+        create=trunks.create,
+        update=trunks.update,
+        delete=trunks.delete,
+        actions={"add_subports": trunks.add_subports, "remove_subports": trunks.remove_subports},
+        details={"get_subports": trunks.get_subports},
+        bare=True,
+    ),
     Family(AGENT, update=agents.update, delete=agents.delete),
     Family(AVAILABILITY_ZONE, key=""),
     Family(NETWORK_IP_AVAILABILITY, key="network_id"),
+    Family(AUTO_ALLOCATED_TOPOLOGY),  # answered by ``topologies``
 )
 
 BY_COLLECTION: Mapping[str, Family] = {family.resource.collection.replace("_", "-"): family for family in FAMILIES}

@@ -2,7 +2,7 @@
 
 import structlog
 
-from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags
+from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags, topologies
 from netloom.api.access import Access
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
@@ -12,7 +12,9 @@ from netloom.api.policy import Policy
 from netloom.api.resources import BY_COLLECTION, Family
 from netloom.api.routing import collection_key, segments_of, verbs
 from netloom.model.agents import AGENT
+from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
+from netloom.model.extensions import withheld
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
@@ -28,6 +30,7 @@ class Service:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._withheld = withheld(settings.service_plugins)
         self._authenticate = authenticate
         self._policy = policy
 
@@ -52,10 +55,12 @@ class Service:
             return verbs(request, GET=lambda: discovery.entry(request))
         key, rest = collection_key(segments[0]), segments[1:]
         if key == "extensions":
-            return _extensions(request, rest)
+            return self._extensions(request, rest)
         if key == "quotas":
             return quotas.answer(call, rest)
-        if key not in BY_COLLECTION:
+        if key == AUTO_ALLOCATED_TOPOLOGY.collection:
+            return topologies.answer(call, rest)
+        if key not in BY_COLLECTION or BY_COLLECTION[key].resource.extension in self._withheld:
             raise HTTPNotFound
         return _resource(call, BY_COLLECTION[key], rest)
 
@@ -67,10 +72,17 @@ class Service:
         if path == "/healthcheck":
             return verbs(request, GET=lambda: discovery.healthcheck(self._store))
         if path == "/openapi.json":
-            return verbs(request, GET=lambda: openapi.document_answer(request))
+            return verbs(request, GET=lambda: openapi.document_answer(request, self._withheld))
         if path == "/docs":
-            return verbs(request, GET=openapi.page_answer)
+            return verbs(request, GET=lambda: openapi.page_answer(self._withheld))
         return None
+
+    def _extensions(self, request: Request, rest: tuple[str, ...]) -> Answer:
+        if not rest:
+            return verbs(request, GET=lambda: extensions.list_extensions(self._withheld))
+        if len(rest) == 1:
+            return verbs(request, GET=lambda: extensions.show_extension(rest[0], self._withheld))
+        raise HTTPNotFound
 
     def _call(self, request: Request) -> Call:
         identity = identify(self._authenticate, request)
@@ -87,14 +99,6 @@ class Service:
             settings=self._settings,
         )
         return Call(request, context, access, self._store)
-
-
-def _extensions(request: Request, rest: tuple[str, ...]) -> Answer:
-    if not rest:
-        return verbs(request, GET=extensions.list_extensions)
-    if len(rest) == 1:
-        return verbs(request, GET=lambda: extensions.show_extension(rest[0]))
-    raise HTTPNotFound
 
 
 def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
@@ -116,6 +120,8 @@ def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
             return tags.answer_one(call, family, object_id, tag)
         case (object_id, name) if (action := name.replace("-", "_")) in family.actions:
             return verbs(call.request, PUT=lambda: handlers.act(call, family, object_id, action))
+        case (object_id, name) if (detail := name.replace("-", "_")) in family.details:
+            return verbs(call.request, GET=lambda: handlers.show_detail(call, family, object_id, detail))
         case (object_id, *_) if (found := schedulers.answer(call, family.resource, object_id, rest[1:])) is not None:
             return found
         case _:

@@ -7,29 +7,23 @@ import sqlalchemy as sa
 import structlog
 
 from netloom.model.errors import Conflict
-from netloom.store.database import Store, Tx
+from netloom.store.database import Interrupted, Store, Tx
 
 LOG = structlog.get_logger()
 ATTEMPTS = 5
-_LOST = frozenset({"40001", "40P01", "23505", "23503"})
-"""SQLSTATE: serialization failure, deadlock, unique violation, foreign key violation (PostgreSQL, appendix A)."""
 T = TypeVar("T")
 
 
 def write(store: Store, work: Callable[[Tx], T]) -> T:
-    """The result of ``work`` in one write transaction. Raises ``Conflict`` when it keeps losing to others."""
+    """The result of ``work`` in one write transaction. Raises ``Conflict`` when it keeps losing to others.
+
+    It loses when a constraint forbids what another one made meanwhile, or to end a deadlock.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with store.write() as tx:
                 return work(tx)
-        except sa.exc.DBAPIError as error:
-            if not _lost(error):
-                raise
-            LOG.info("transaction lost a race", attempt=attempt, reason=str(error.orig).splitlines()[0])
+        except (Interrupted, sa.exc.IntegrityError) as error:
+            cause = error.orig if isinstance(error, sa.exc.IntegrityError) else error.__cause__
+            LOG.info("transaction lost a race", attempt=attempt, reason=str(cause).splitlines()[0])
     raise Conflict("The objects of this request are being changed by others; try again.")
-
-
-def _lost(error: sa.exc.DBAPIError) -> bool:
-    if isinstance(error, sa.exc.IntegrityError):
-        return True
-    return getattr(error.orig, "sqlstate", None) in _LOST

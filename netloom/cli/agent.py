@@ -2,6 +2,8 @@
 
 import argparse
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,9 +13,9 @@ from netloom.cli import logs
 from netloom.cli.processes import AGENT, claim
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
+from netloom.host.instances import no_machines
 from netloom.host.vswitch import VSwitch
 from netloom.settings.load import host_settings
-from netloom.settings.options import FIREWALL_DRIVERS
 
 LOG = structlog.get_logger()
 
@@ -31,24 +33,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise Trouble(f"there is no file {settings.dnsmasq_config_file} ([DEFAULT] dnsmasq_config_file)")
     logs.configure(conf.debug)
     claim(settings.run_dir / AGENT)
-    _tell_firewall(FIREWALL_DRIVERS[conf.securitygroup.firewall_driver], settings.firewall_driver)
-    guest_root = None
+    if settings.firewall_driver == "noop":
+        LOG.warning("security groups are NOT enforced on this host: firewall_driver or enable_security_group says so")
+    guest_root: Path | None = None
+    boot_files: Callable[[], Path] = no_machines
     if "compute" in settings.roles:
-        from netloom.standalone.guest.build import build
+        from netloom.standalone.guest import build, machine
 
         guest_root = build(settings.state_dir / "guest")
+        boot_files = partial(machine.build, settings.state_dir / "guest", guest_root)
     switch = VSwitch(OVS_RUNDIR, settings.state_dir / "openvswitch")
     ours = settings.ovsdb == switch.connection and switch.dbdir.exists()  # "netloom up" has made it
-    agent = Agent(settings, guest_root, switch if ours else None)
+    agent = Agent(settings, guest_root, switch if ours else None, boot_files)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     agent.run()
     return 0
-
-
-def _tell_firewall(configured: str, effective: str) -> None:
-    """Say when security groups are enforced in another way than configured, or not at all."""
-    if effective == "noop":
-        LOG.warning("security groups are NOT enforced on this host: firewall_driver or enable_security_group says so")
-    elif configured != effective:
-        LOG.warning("security groups are enforced by flows", configured=configured, effective=effective)

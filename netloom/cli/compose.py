@@ -46,7 +46,11 @@ def compose(settings: ServerSettings) -> Composition:
     """All parts of this server."""
     store = Store(settings.database)
     migrate(store)
-    standalone = cloud.Cloud(store, settings) if settings.standalone else None
+
+    def console_log(host: str, instance_id: str) -> str | None:
+        return feed.console_log(host, instance_id)
+
+    standalone = cloud.Cloud(store, settings, console_log) if settings.standalone else None
     authenticate: Authenticator | None
     if settings.noauth:
         authenticate = None

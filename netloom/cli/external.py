@@ -53,11 +53,12 @@ def remove(state_dir: Path) -> None:
 
 
 def _masquerade(network: ipaddress.IPv4Network) -> str:
+    # Linux bridges of instances hand frames on as they are, but the kernel asks about those, too.
     return f"""
 table ip {TABLE} {{
     chain postrouting {{
         type nat hook postrouting priority srcnat
-        ip saddr {network} oifname != "{BRIDGE}" masquerade
+        ip saddr {network} oifname != "{BRIDGE}" oifname != "qbr*" masquerade
     }}
 }}
 """

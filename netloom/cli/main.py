@@ -44,6 +44,14 @@ def _run(arguments: argparse.Namespace) -> int:
             from netloom.cli import execute
 
             return execute.run(arguments)
+        case "console":
+            from netloom.cli import console
+
+            return console.run(arguments)
+        case "draw":
+            from netloom.cli import draw
+
+            return draw.run(arguments)
         case "server":
             from netloom.cli import server
 

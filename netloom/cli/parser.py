@@ -15,6 +15,8 @@ examples:
   netloom status                        every part and its health
   netloom status tap1b2c3d4e-5f         why a port is, or is not, ACTIVE
   netloom exec web1 -- ip address       run a command inside an instance
+  netloom console web1                  log in on its console
+  netloom draw web1                     how its cards are wired to bridges, VLANs and routers
   netloom config show                   what the configuration files come to, line by line
   netloom down                          stop it all and leave nothing behind
 """
@@ -39,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _all_in_one(commands)
     _exec(commands)
+    _console(commands)
+    _draw(commands)
     commands.add_parser(
         "server",
         help="run the API server",
@@ -96,6 +100,36 @@ def _exec(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     command.add_argument("server", metavar="SERVER", help="name or id of the instance")
     command.add_argument("argv", metavar="COMMAND", nargs="+", help="the command and its arguments, after --")
+
+
+def _draw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "draw",
+        help="draw this host's bridges, ports and VLANs as they are",
+        description="Draw what is wired to what on this host, from Open vSwitch's database and the kernel: bridges,"
+        " patch ports, veth pairs, namespaces, instances and VLANs.",
+        epilog="example: netloom draw web1 --svg web1.svg",
+    )
+    command.add_argument(
+        "thing",
+        metavar="THING",
+        nargs="?",
+        help="only what concerns this instance, port, network or router: its name, its id or the beginning of one, or"
+        " a device (default: all)",
+    )
+    command.add_argument("--svg", type=Path, metavar="FILE", help="write the picture to a file, for browsers")
+
+
+def _console(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "console",
+        help="open the console of an instance",
+        description="Open the serial console of a virtual machine of this machine; Ctrl-] leaves it. When the input is"
+        " no terminal, it is typed as it comes, and the console is left when the input has ended and nothing has been"
+        " said for a second. A container has no serial console: people can log in, and a pipe gets root's shell.",
+        epilog="example: netloom console vm1",
+    )
+    command.add_argument("server", metavar="SERVER", help="name or id of the instance")
 
 
 def _host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -35,6 +35,7 @@ PROGRAMS = {
     "haproxy": "haproxy",
     "radvd": "radvd",
     "iptables-restore": "iptables",
+    "ipset": "ipset",
     "nft": "nftables",
     "conntrack": "conntrack",
     "keepalived": "keepalived",

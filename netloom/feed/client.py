@@ -17,7 +17,10 @@ from netloom.feed.fragments import AnyFragment, Fragment
 from netloom.feed.protocol import (
     PATH,
     VERSION,
+    AskConsoleLog,
+    ConsoleLog,
     FromAgent,
+    FromServer,
     Heartbeat,
     Hello,
     Piece,
@@ -114,14 +117,16 @@ class Stream:
         roles: Callable[[], list[Role]],
         heartbeat_interval: float,
         wake: Callable[[], None],
+        console_log: Callable[[str], str | None] = lambda _instance_id: None,
     ) -> None:
         """Prepare a stream to ``servers`` (``ws://address:port``), as ``host`` with its ``key``.
 
         ``roles`` tells the present roles for each heartbeat (every ``heartbeat_interval`` seconds);
-        ``wake`` is called from the stream's thread after each update and each new connection.
+        ``wake`` is called from the stream's thread after each update and each new connection, and so is
+        ``console_log``, which tells what an instance said (None: it is not here), when the server asks.
         """
         self._servers, self._host, self._key = list(servers), host, key
-        self._mirror, self._roles, self._wake = mirror, roles, wake
+        self._mirror, self._roles, self._wake, self._console_log = mirror, roles, wake, console_log
         self._interval = heartbeat_interval
         self._connection: ClientConnection | None = None
         self._stopped = threading.Event()
@@ -216,15 +221,18 @@ class Stream:
             self._connection = connection
             LOG.info("connected", server=server)
             for frame in connection:
-                self._take(decode_server(frame if isinstance(frame, bytes) else frame.encode()))
+                self._take(connection, decode_server(frame if isinstance(frame, bytes) else frame.encode()))
 
-    def _take(self, message: Update | Refused) -> None:
-        if isinstance(message, Refused):
-            LOG.error("the server refuses this agent", reason=message.reason)
-            return
-        self._mirror.update(message)
-        if message.complete:
-            self._wake()
+    def _take(self, connection: ClientConnection, message: FromServer) -> None:
+        match message:
+            case Refused(reason):
+                LOG.error("the server refuses this agent", reason=reason)
+            case AskConsoleLog(number, instance_id):
+                self._send(connection, ConsoleLog(number, self._console_log(instance_id)))
+            case Update():
+                self._mirror.update(message)
+                if message.complete:
+                    self._wake()
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._interval):

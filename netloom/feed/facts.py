@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from netloom.feed.render_server import DELETING
 from netloom.model.owners import HA_PORT, ROUTER_PORTS
+from netloom.model.ports import BINDING_FAILED
+from netloom.model.ports import UNBOUND as NOWHERE
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.compute import SERVERS
@@ -19,9 +21,10 @@ from netloom.store.tables.network import (
     ROUTER_BINDINGS,
     ROUTERS,
     SECURITY_GROUP_RULES,
+    TRUNKS,
 )
 
-UNBOUND = ("unbound", "binding_failed")
+UNBOUND = (NOWHERE, BINDING_FAILED)
 """``binding:vif_type`` of ports that no host is to wire."""
 OVERLAYS = ("geneve", "gre", "vxlan")
 """Types of the networks that tunnels carry."""
@@ -47,6 +50,8 @@ class Port(NamedTuple):
     groups: tuple[str, ...]
     paired: bool
     """Whether it has allowed address pairs."""
+    trunk: str = ""
+    """Name of the fragment of the trunk whose parent it is, or empty."""
 
 
 class Carried(NamedTuple):
@@ -120,8 +125,8 @@ def _ports(tx: Tx, wanted: Any, memberships: Any) -> dict[str, Port]:
     paired = is_filled(column.allowed_address_pairs)
     statement = sa.select(
         column.id, column.network_id, column.binding_host_id, column.binding_vif_type, column.device_owner,
-        column.device_id, paired,
-    ).where(wanted)  # fmt: skip
+        column.device_id, paired, TRUNKS.c.id,
+    ).outerjoin_from(PORTS, TRUNKS, TRUNKS.c.port_id == column.id).where(wanted)  # fmt: skip
     shared: dict[str, str] = {}  # one text for all rows that say the same
     return {
         row[0]: Port(
@@ -134,6 +139,7 @@ def _ports(tx: Tx, wanted: Any, memberships: Any) -> dict[str, Port]:
             router=shared.setdefault(row[5], row[5]) if row[4] in OF_ROUTERS else "",
             groups=tuple(shared.setdefault(group, group) for group in sorted(groups.get(row[0], ()))),
             paired=bool(row[6]),
+            trunk=f"trunk/{row[7]}" if row[7] else "",
         )
         for row in tx.tuples(statement)
     }

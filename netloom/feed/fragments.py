@@ -230,6 +230,8 @@ class Server(Fragment, frozen=True, tag="server"):
     running: bool
     boot: int
     nics: tuple[Nic, ...]
+    hypervisor_type: str = "container"
+    """``container``, or ``qemu``: a machine with a kernel of its own."""
 
 
 class TunnelPeer(Fragment, frozen=True, tag="peer"):
@@ -253,4 +255,23 @@ class Neighbour(Fragment, frozen=True, tag="neighbour"):
     place of its MAC must be learned."""
 
 
-AnyFragment = Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer | Neighbour
+class SubPort(msgspec.Struct, frozen=True):
+    """A sub-port of a trunk."""
+
+    port_id: str
+    vlan: int
+    """Tag by which the instance behind the trunk knows its network, 1 to 4094."""
+
+
+class Trunk(Fragment, frozen=True, tag="trunk"):
+    """A trunk, to the host of its parent port; the sub-ports are bound to that host, too."""
+
+    port_id: str
+    """The parent port: its network reaches the instance without a tag."""
+    sub_ports: tuple[SubPort, ...]
+    """In the order of their tags."""
+
+
+AnyFragment = (
+    Port | Network | SecurityGroup | AddressSet | DhcpNetwork | Router | Server | TunnelPeer | Neighbour | Trunk
+)

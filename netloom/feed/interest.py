@@ -14,6 +14,7 @@ def interest(topology: Topology, host: str) -> set[str]:
         | _served(topology, host, carried)
         | _protected(topology, bound)
         | _beyond(topology, host, bound + carried)
+        | {port.trunk for port in bound if port.trunk and port.wired}
         | {f"server/{server}" for server in topology.servers.ids("host", host)}
     )
 

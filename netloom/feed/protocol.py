@@ -4,7 +4,7 @@ The agent opens the stream with ``Hello``: who it is, its roles, and what it hol
 ``Update``s that bring it to what it should hold; each fragment carries its version. Of each fragment the
 agent tells in ``Report`` whether it is applied, waiting for something, or refused and why: the ack and the
 nack. Nothing is replayed: after a lost connection the next ``Hello`` says what is held, and the difference
-is sent.
+is sent. Beside that the server may ask what only the host knows; it does not wait for an answer for long.
 """
 
 from typing import Any, Literal
@@ -71,6 +71,15 @@ class RouterStates(msgspec.Struct, frozen=True, tag="router_states"):
     states: dict[str, str]
 
 
+class ConsoleLog(msgspec.Struct, frozen=True, tag="console_log"):
+    """What an instance said on its console."""
+
+    number: int
+    """Of the question."""
+    text: str | None
+    """None when there is no such instance on this host."""
+
+
 class Piece(msgspec.Struct, frozen=True):
     """A fragment on the wire."""
 
@@ -88,14 +97,21 @@ class Update(msgspec.Struct, frozen=True, tag="update"):
     """Whether the agent now holds all that it should (false within a first push in several parts)."""
 
 
+class AskConsoleLog(msgspec.Struct, frozen=True, tag="ask_console_log"):
+    """What did an instance say? The answer is a ``ConsoleLog`` with the same number."""
+
+    number: int
+    instance_id: str
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """The server cannot serve this agent, and why; the connection ends."""
 
     reason: str
 
 
-FromAgent = Hello | Report | Heartbeat | RouterStates
-FromServer = Update | Refused
+FromAgent = Hello | Report | Heartbeat | RouterStates | ConsoleLog
+FromServer = Update | Refused | AskConsoleLog
 
 encode = msgspec.msgpack.Encoder().encode
 decode_agent = msgspec.msgpack.Decoder(FromAgent).decode

@@ -28,6 +28,7 @@ from netloom.feed.fragments import (
 from netloom.feed.render_overlay import neighbours, peers
 from netloom.feed.render_router import routers
 from netloom.feed.render_server import servers
+from netloom.feed.render_trunk import trunks
 from netloom.model.owners import DHCP, ROUTER_INTERFACES, SERVICE_PREFIX
 from netloom.model.security_groups import protocol_number
 from netloom.settings.network import NetworkSettings
@@ -207,6 +208,7 @@ _RENDERERS: Mapping[str, Callable[[Tx, Collection[str]], Rendered]] = {
     "server": servers,
     "peer": peers,
     "neighbour": neighbours,
+    "trunk": trunks,
 }
 
 

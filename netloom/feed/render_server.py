@@ -35,6 +35,7 @@ def servers(tx: Tx, ids: Collection[str]) -> Mapping[str, Server]:
             vcpus=row.vcpus,
             running=row.running,
             boot=row.boot,
+            hypervisor_type=row.hypervisor_type,
             nics=tuple(nics[row.id]),
         )
         for row in tx.execute(statement)

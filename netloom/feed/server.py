@@ -5,8 +5,10 @@ One task follows the change log, and queues for each connected agent what the ch
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import msgspec
@@ -22,7 +24,8 @@ from netloom.feed.protocol import (
     CHUNK,
     PATH,
     VERSION,
-    FromAgent,
+    AskConsoleLog,
+    ConsoleLog,
     FromServer,
     Heartbeat,
     Hello,
@@ -44,6 +47,8 @@ POLL = 1.0
 TRIM_INTERVAL = 300.0
 """Seconds between trimmings of the change log."""
 KEPT_CHANGES = 100_000
+ANSWER = 10.0
+"""Seconds that a host has to answer a question."""
 FRESH_AT_ONCE = 50
 """Agents whose first updates are computed together: many share fragments, but changes wait meanwhile."""
 
@@ -74,6 +79,9 @@ class Feed:
         self._view = View(settings)
         self._trimmed = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._questions: dict[tuple[str, int], Future[str | None]] = {}
+        """By host and number."""
+        self._numbers = itertools.count()
 
     @property
     def route(self) -> WebSocketRoute:
@@ -89,6 +97,25 @@ class Feed:
     def attentive(self) -> float:
         """Seconds for which this server has heard all its agents: those that were silent for longer are dead."""
         return self._life.attentive
+
+    def console_log(self, host: str, instance_id: str) -> str | None:
+        """What an instance said on its console, as its host tells; None when it is not there. From any thread.
+
+        Raises:
+            ConnectionError: the host is not connected to this server, or does not answer.
+        """
+        session = next((each for each in list(self._sessions) if each.slice.host == host), None)
+        if session is None or self._loop is None:
+            raise ConnectionError(f"host {host} is not connected to this server")
+        number, answer = next(self._numbers), Future[str | None]()
+        self._questions[host, number] = answer
+        try:
+            self._loop.call_soon_threadsafe(session.queue.put_nowait, AskConsoleLog(number, instance_id))
+            return answer.result(ANSWER)
+        except TimeoutError:
+            raise ConnectionError(f"host {host} does not answer") from None
+        finally:
+            del self._questions[host, number]
 
     async def run(self) -> None:
         """Follow the change log, and write what agents tell, until cancelled."""
@@ -185,7 +212,12 @@ class Feed:
 
     async def _listen(self, socket: WebSocket, host: str, roles: list[Role]) -> None:
         while True:
-            news, roles = _news(host, decode_agent(await socket.receive_bytes()), roles)
+            message = decode_agent(await socket.receive_bytes())
+            if isinstance(message, ConsoleLog):
+                if answer := self._questions.get((host, message.number)):
+                    answer.set_result(message.text)
+                continue
+            news, roles = _news(host, message, roles)
             (self._life if news.beats else self._inbox).put(news)
 
 
@@ -200,7 +232,7 @@ async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(POLL)
 
 
-def _news(host: str, message: FromAgent, roles: list[Role]) -> tuple[Batch, list[Role]]:
+def _news(host: str, message: Hello | Report | Heartbeat | RouterStates, roles: list[Role]) -> tuple[Batch, list[Role]]:
     """What a message brings, and the roles of the host as they are known then."""
     match message:
         case Report():

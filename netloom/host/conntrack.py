@@ -1,4 +1,4 @@
-"""Forgetting connections of an address that went away or leads elsewhere now (ctnetlink, nfnetlink_conntrack.h).
+"""Forgetting connections of what went away or leads elsewhere now (ctnetlink, nfnetlink_conntrack.h).
 
 Else established connections of a removed floating IP would go on through the translation they began with.
 Nothing here is kept, so nothing needs a mark.
@@ -7,18 +7,21 @@ Nothing here is kept, so nothing needs a mark.
 import ipaddress
 import re
 import socket
+import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from netloom.host.failures import failure
 from netloom.host.namespaces import inside
 from netloom.host.netlink import NETLINK_NETFILTER, Request, Socket, attribute, attributes
-from netloom.state import Address, Failure, FilterTable
+from netloom.state import Address, Changes, Failure, FilterTable
 
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _NESTED = 1, 0x8000
 _TRANSLATED = re.compile(r"-d ([^/ ]+)\S* -j DNAT ")
+_IN_ZONE = re.compile(r" -j CT --zone (\d+)")
 _SOURCE = re.compile(r" -j SNAT --to-source (\S+)")
 
 
@@ -30,15 +33,19 @@ def forget(namespace: str, addresses: Collection[str]) -> int:
     """
     packed = {ipaddress.ip_address(address).packed for address in addresses}
     families = {socket.AF_INET if len(address) == 4 else socket.AF_INET6 for address in packed}
+    return _forget(namespace, families, lambda found: not packed.isdisjoint(_ends(found)))
+
+
+def _forget(namespace: str, families: Iterable[int], doomed: Callable[[dict[int, bytes]], bool]) -> int:
     with inside(namespace), Socket(NETLINK_NETFILTER) as netlink:
-        doomed = [
+        requests = [
             Request(_DELETE, header + _identity(found))
             for family in sorted(families)
             for header in [bytes([family, 0, 0, 0])]
             for found in (attributes(body, 4) for body in netlink.dump(_GET, header))
-            if not packed.isdisjoint(_ends(found))
+            if doomed(found)
         ]
-        return sum(error is None for error in netlink.send(doomed))  # one may have ended by itself
+        return sum(error is None for error in netlink.send(requests))  # one may have ended by itself
 
 
 def forget_addresses(addresses: Iterable[Address]) -> list[Failure]:
@@ -74,12 +81,31 @@ def forget_translations(tables: Iterable[tuple[FilterTable, FilterTable]]) -> li
     return failures
 
 
+def forget_zones(tables: Changes[FilterTable]) -> list[Failure]:
+    """Forget the connections of zones that no rule puts packets into any more: who comes after starts afresh."""
+    failures = []
+    changed = [*tables.update, *((table, replace(table, chains=())) for table in tables.delete)]
+    for have, want in changed:
+        gone = {struct.pack("!H", int(zone)) for zone in _zones(_rules(have)) - _zones(_rules(want))}
+        family = socket.AF_INET if have.family == 4 else socket.AF_INET6
+        try:
+            if gone:
+                _forget(have.namespace, [family], lambda found, gone=gone: found.get(_ZONE) in gone)  # type: ignore[misc]
+        except OSError as error:
+            failures.append(failure(want, error))
+    return failures
+
+
 def _rules(table: FilterTable) -> set[str]:
     return {rule for chain in table.chains for rule in chain.rules}
 
 
 def _sources(rules: Iterable[str]) -> set[str]:
     return {found[1] for rule in rules if (found := _SOURCE.search(rule))}
+
+
+def _zones(rules: Iterable[str]) -> set[str]:
+    return {found[1] for rule in rules if (found := _IN_ZONE.search(rule))}
 
 
 def _ends(connection: dict[int, bytes]) -> set[bytes]:

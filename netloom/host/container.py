@@ -15,7 +15,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ exec env -i /init </dev/null >&2"""
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The first process of a container, told from any later one of the same number."""
+    """The first process of an instance, told from any later one of the same number."""
 
     pid: int
     started: str
@@ -75,10 +75,10 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether it runs; one that only waits for its parent does not."""
-        return self.pid > 0 and _started(self.pid) == self.started
+        return self.pid > 0 and started(self.pid) == self.started
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """When a living process started (see proc_pid_stat(5)); empty when there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -129,7 +129,7 @@ class Held:
         """
         pid = int(self._answer())
         self._starter.wait(_START_TIMEOUT)
-        self.process = Process(pid, _started(pid))
+        self.process = Process(pid, started(pid))
         for kind in ("uid_map", "gid_map"):
             Path(f"/proc/{pid}/{kind}").write_text(f"0 {self._first_id} {_IDS}")
         self._go_on()
@@ -184,17 +184,21 @@ def signal_process(process: Process, number: signal.Signals) -> None:
             os.close(handle)
 
 
-def stop(processes: Iterable[Process], grace: float) -> None:
-    """End containers: TERM to the first process of each, KILL to what is left after ``grace`` seconds.
+def stop(processes: Iterable[Process], grace: float, ask: Callable[[Process], None]) -> None:
+    """End instances: each is asked to, and what is left after ``grace`` seconds is killed.
 
-    With the first process the kernel ends all others of a container.
+    With the first process of a container the kernel ends all others of it.
     """
     left = [process for process in processes if process.alive]
-    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _START_TIMEOUT)):
+    for act, seconds in ((ask, grace), (_kill, _START_TIMEOUT)):
         if seconds > 0:
             for process in left:
-                signal_process(process, number)
+                act(process)
             left = _await_end(left, seconds)
+
+
+def _kill(process: Process) -> None:
+    signal_process(process, signal.SIGKILL)
 
 
 def _await_end(processes: list[Process], seconds: float) -> list[Process]:

@@ -12,9 +12,11 @@ from netloom.host.elections import Elections
 from netloom.host.failures import failure
 from netloom.host.files import Files
 from netloom.host.filters import Filters, canonical
-from netloom.host.instances import Instances
+from netloom.host.instances import Instances, no_machines
+from netloom.host.ipsets import IpSets
 from netloom.host.layout import Layout
 from netloom.host.leases import Leases
+from netloom.host.linux_bridges import LinuxBridges
 from netloom.host.namespaces import Namespaces
 from netloom.host.openflow import OpenFlow
 from netloom.host.ovsdb import Ovsdb
@@ -37,6 +39,8 @@ from netloom.state import (
     Flow,
     HostState,
     Instance,
+    IpSet,
+    LinuxBridge,
     Namespace,
     Route,
     SwitchPort,
@@ -53,17 +57,22 @@ _HOST = ""
 class Host:
     """The drivers of one host, for one thread.
 
-    What the kernel tells only when asked (namespaces, links, addresses, filter tables) and files are remembered
+    What the kernel tells only when asked (namespaces, links, addresses, filter tables, sets) and files are remembered
     as applied until something fails or ``audit`` is called; all else is looked at in every ``apply``.
     """
 
     def __init__(
-        self, layout: Layout, guest_root: Path | None = None, on_election: Callable[[], None] = lambda: None
+        self,
+        layout: Layout,
+        guest_root: Path | None = None,
+        on_election: Callable[[], None] = lambda: None,
+        boot_files: Callable[[], Path] = no_machines,
     ) -> None:
         """
         Args:
             layout: where things are.
             guest_root: root file system of instances; without it the host runs none.
+            boot_files: makes the directory with what virtual machines boot.
             on_election: called, from any thread, when ``elections`` may tell something new.
 
         Raises:
@@ -77,10 +86,12 @@ class Host:
         self._veths = Veths(layout)
         self._sysctls = Sysctls()
         self._filters = Filters()
+        self._ip_sets = IpSets()
+        self._linux_bridges = LinuxBridges(layout)
         self._files = Files(layout)
         self._daemons = Daemons(layout)
         self._leases = Leases(layout)
-        self._instances = Instances(layout, guest_root) if guest_root else None
+        self._instances = Instances(layout, guest_root, boot_files) if guest_root else None
         self._announcer = Announcer()
         self._underlay = Underlay()
         self._pidfile = layout.ovs_rundir / "ovs-vswitchd.pid"
@@ -88,6 +99,8 @@ class Host:
         self._watcher = Watcher(self._ovsdb.wake)
         self._quiet: HostState | None = None
         """Namespaces and what is in them, and files, as last applied; None when they must be looked at."""
+        self._bridged = True
+        """Whether there may be Linux bridges of ours."""
         self._flows: dict[str, tuple[Flow, ...]] = {}
         """Flows by bridge as last applied, while nothing happened since that could have changed them."""
 
@@ -102,6 +115,7 @@ class Host:
     def observe(self) -> HostState:
         """All that is ours, as it is now. Flows are not in it: the switch tells only their cookies."""
         state = self._look_at_quiet()
+        state.update(self._linux_bridges.observe())
         state.update(self._daemons.observe())
         state.update(self._ovsdb.observe())
         state.update(self._instances.observe() if self._instances else ())
@@ -129,6 +143,7 @@ class Host:
     def audit(self) -> None:
         """Take nothing for granted at the next ``apply``."""
         self._quiet = None
+        self._bridged = True
         self._flows.clear()
         self._openflow.invalidate()
 
@@ -170,13 +185,20 @@ class Host:
         # A device says nothing before its namespace filters, and an address is translated and filtered as planned from
         # its first packet on; see also _make_addresses.
         filters = _staying(wanted.changes(FilterTable, quiet), namespaces)
-        failed += self._filters.apply(filters)
+        sets = wanted.changes(IpSet, quiet)
+        failed += self._ip_sets.put(sets)
+        inner = _partly(filters, lambda table: table.namespace != _HOST)
+        shared = _partly(filters, lambda table: table.namespace == _HOST)
+        failed += self._filters.apply(inner)
+        unfiltered = self._filters.apply(_coming(shared))
+        failed += unfiltered
         failed += conntrack.forget_translations(filters.update)
         veths = wanted.changes(Veth, quiet)
         failed += self._make_links(wanted, quiet, veths)
         # Devices of instances, and links, are there before the switch takes them as ports. It is observed only now,
         # because a device that was made anew must be plugged anew.
         others = self._prepare_instances(desired)
+        others += self._change_linux_bridges(desired, safe=not unfiltered)
         ovs = HostState(self._ovsdb.observe())
         ports, bridges = desired.changes(SwitchPort, ovs), desired.changes(Bridge, ovs)
         others += self._ovsdb.apply(_coming(bridges), _coming(ports))
@@ -188,6 +210,10 @@ class Host:
         # Flows name ports, so they come after new ports; they go before old ports, so that a port that comes to bear
         # the number of one that went does not inherit its flows.
         others += self._make_flows(desired, ovs, rewrite=bool(bridges or ports))
+        # Nothing is let through in between when flows come to do what the host's own tables did.
+        failed += self._filters.apply(_going(shared))
+        failed += self._ip_sets.delete(sets)
+        failed += conntrack.forget_zones(filters)
         # Daemons read files when they start or are told to, bind to addresses, and must hear each other: a host that
         # does not hear the active one takes its place.
         others += self._daemons.apply(wanted.changes(Daemon, daemons))
@@ -220,7 +246,8 @@ class Host:
         state.update(self._veths.observe(names))
         state.update(addressing.observe([_HOST, *names]))
         state.update(self._sysctls.observe())
-        state.update(self._filters.observe(names))
+        state.update(self._ip_sets.observe())
+        state.update(self._filters.observe([_HOST, *names]))
         state.update(self._files.observe())
         return state
 
@@ -267,8 +294,26 @@ class Host:
             failed = self._openflow.apply(bridge, asked)
             failures += failed
             self._flows.pop(bridge, None)
-            self._flows |= {} if failed else {bridge: asked}
+            self._flows |= {bridge: asked} if asked and not failed else {}
         return failures
+
+    def _change_linux_bridges(self, desired: HostState, *, safe: bool) -> list[Failure]:
+        """A card that goes into a Linux bridge leaves the switch first: the kernel allows only one of the two.
+
+        Unless it is safe, because the rules of the host are loaded, none goes.
+        """
+        if not (self._bridged or desired.of(LinuxBridge)):
+            return []
+        changes = desired.changes(LinuxBridge, HostState(self._linux_bridges.observe()))
+        self._bridged = bool(desired.of(LinuxBridge))
+        reason = PermissionError("the rules that filter it could not be loaded")
+        failures = [] if safe else [failure(bridge, reason) for bridge in changes.create]
+        changes = changes if safe else replace(changes, create=())
+        cards = {bridge.card for bridge in (*changes.create, *(want for _, want in changes.update))}
+        ports = HostState(self._ovsdb.observe() if cards else ()).of(SwitchPort).values()
+        leaving = Changes((), (), tuple(port for port in ports if port.name in cards))
+        failures += self._ovsdb.apply(Changes((), (), ()), leaving)
+        return failures + self._linux_bridges.apply(changes)
 
     def _prepare_instances(self, desired: HostState) -> list[Failure]:
         if self._instances:
@@ -285,13 +330,14 @@ def _namespace(element: Element) -> str:
 
 
 def _reachable(desired: HostState, failed: Sequence[Failure]) -> tuple[HostState, list[Failure]]:
-    """Namespaces, what is in them, and files, without what is meant for namespaces that are not ours; that fails.
+    """Namespaces, what is in them, sets and files, without what is meant for namespaces that are not ours; that fails.
 
     Filter tables come in canonical form, in which they can be compared with observed ones.
     """
     refused = {failure.element for failure in failed}
     wanted = HostState(n for n in desired.of(Namespace).values() if str(n) not in refused)
     wanted.update(desired.of(File).values())
+    wanted.update(desired.of(IpSet).values())
     there = {_HOST} | {namespace.name for namespace in wanted.of(Namespace).values()}
     failures = []
     for element in (element for kind in _IN_NAMESPACES for element in desired.of(kind).values()):
@@ -311,6 +357,12 @@ def _coming(changes: Changes[E]) -> Changes[E]:
 
 def _going(changes: Changes[E]) -> Changes[E]:
     return Changes(create=(), update=(), delete=changes.delete)
+
+
+def _partly(changes: Changes[E], belongs: Callable[[E], bool]) -> Changes[E]:
+    """The changes of some elements alone."""
+    update = tuple((have, want) for have, want in changes.update if belongs(want))
+    return Changes(tuple(filter(belongs, changes.create)), update, tuple(filter(belongs, changes.delete)))
 
 
 def _staying(changes: Changes[E], namespaces: Changes[Namespace]) -> Changes[E]:

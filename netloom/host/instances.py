@@ -1,10 +1,11 @@
-"""Instances as containers: what there is, and how to make it what is wanted.
+"""Instances, containers and machines: what there is, and how to make it what is wanted.
 
 Ours are the directories below ``instances/`` of the state directory, one an instance:
 
 - ``record``: the instance as applied last and its first process (JSON); written before anything else comes;
-- ``disk/``: what the guest changed of its root file system; survives reboots;
-- ``console.log``: what the guest said.
+- ``console.log``: what the guest said;
+- ``disk/``: what a container changed of its root file system; survives reboots;
+- sockets, and a lock for each: how a machine is reached (``netloom.host.channels``).
 
 A process is an instance's when the record names it by number and start time, a device when its alias names the
 instance. Both outlive the agent. A process without a record cannot be: until it is recorded it waits for the
@@ -13,29 +14,28 @@ agent, and ends with it. A directory without a readable record is a leftover, sh
 
 import contextlib
 import os
-import pty
-import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from netloom.host.container import Held, Process, entering, signal_process, stop, tail
+from netloom.host.container import Process, stop, tail
+from netloom.host.drivers import Containers, Driver, HeldInstance, Machines
 from netloom.host.failures import failure
 from netloom.host.isolation import card_group
 from netloom.host.layout import Layout
-from netloom.host.limits import forget_limit, limit_memory
-from netloom.host.nics import Card, cards, plug, unplug
+from netloom.host.limits import forget_limit
+from netloom.host.nics import Card, cards, unplug
 from netloom.state import Changes, Failure, Instance, Nic
+from netloom.state.instances import CONTAINER, QEMU
 
 _GRACE = 2.0
 """Seconds that a guest has to power off."""
 _CONSOLE_LIMIT = 1 << 20
-"""Bytes of console log that are kept over a boot, and that are read."""
+"""Bytes of console log after which half of them are forgotten, and that are read at most."""
 _NOBODY = Process(0, "")
 T = TypeVar("T")
 
@@ -47,25 +47,34 @@ class _Record(msgspec.Struct, frozen=True):
     process: Process = _NOBODY
 
 
+def no_machines() -> Path:
+    """Of a host without virtual machines.
+
+    Raises:
+        FileNotFoundError: always.
+    """
+    raise FileNotFoundError("this host runs no virtual machines")
+
+
 class Instances:
     """The driver of instances."""
 
-    def __init__(self, layout: Layout, guest_root: Path) -> None:
+    def __init__(self, layout: Layout, guest_root: Path, boot_files: Callable[[], Path] = no_machines) -> None:
         """
         Args:
             layout: where things are; instances live below its state directory.
-            guest_root: root file system of the built-in guest. Its owner is the host id of the guests' root.
+            guest_root: root file system of the built-in guest, whatever the image. Its owner is the host id of the
+                guests' root.
+            boot_files: makes the directory with what machines boot: ``kernel`` and ``initramfs``.
         """
-        self._group = card_group(layout)
+        group = card_group(layout)
         self._home = layout.state_dir / "instances"
-        self._guest_root = guest_root
-        self._held: dict[str, tuple[Instance, Held]] = {}
+        self._drivers: Mapping[str, Driver] = {
+            CONTAINER: Containers(guest_root, group),
+            QEMU: Machines(boot_files, guest_root, group),
+        }
+        self._held: dict[str, tuple[Instance, HeldInstance]] = {}
         self._deaths: dict[Process, int] = {}
-
-    def _root(self, image: str) -> Path:
-        """Root file system of an image: every image boots the built-in guest."""
-        del image
-        return self._guest_root
 
     # What there is
 
@@ -82,6 +91,7 @@ class Instances:
 
     def _observe(self, instance_id: str, present: Mapping[str, Card]) -> tuple[Instance, Process]:
         record = self._read(instance_id)
+        _shorten(self._home / instance_id / "console.log")
         if not record.process.alive:
             return replace(record.instance, running=False), record.process
         nics = tuple(_present(record.instance, present))
@@ -130,10 +140,10 @@ class Instances:
         staying = [pair for pair in running if pair not in ending]
         failures = self._delete(changes.delete)
         self._stop([have.id for have, _ in ending], _GRACE)
-        other_images = [(want, have) for have, want in changes.update if have.image != want.image]
-        failures += _each(other_images, lambda want, _: _remove(self._home / want.id / "disk"))
+        born_anew = [(want, self._home / want.id / "disk") for have, want in changes.update if _born_anew(have, want)]
+        failures += _each(born_anew, lambda _, disk: _remove(disk))
         # A card may move from one instance to another: take away first, then record, then give.
-        failures += _each(staying, lambda have, want: unplug(n.device for n in have.nics if n not in want.nics))
+        failures += _each(staying, self._detach)
         failures += _each([(want, want) for want in wanted], lambda _, want: self._record(want))
         failures += _each(staying, self._adapt)
         return failures + self._boot([want for want in wanted if want.running and not self._process(want.id).alive])
@@ -150,15 +160,28 @@ class Instances:
         process = self._process(instance.id)
         self._write(instance, process if process.alive else _NOBODY)
 
+    def _driver(self, instance: Instance) -> Driver:
+        try:
+            return self._drivers[instance.hypervisor_type]
+        except KeyError:
+            raise OSError(0, f"this host runs no instances of type {instance.hypervisor_type}") from None
+
+    def _detach(self, have: Instance, want: Instance) -> None:
+        """Take cards away from a running instance."""
+        devices = [nic.device for nic in have.nics if nic not in want.nics]
+        if devices:
+            present = cards()
+            unplug(devices)
+            self._driver(want).detach(self._home / want.id, [present[one].inner for one in devices if one in present])
+
     def _adapt(self, have: Instance, want: Instance) -> None:
         """Change a running instance."""
         process = self._process(want.id)
         if have.memory_mb != want.memory_mb:
-            limit_memory(want.id, want.memory_mb)
+            self._driver(want).limit(want)
         used = {card.inner for card in cards().values() if card.instance_id == want.id}
-        free = (name for name in map("eth{}".format, count()) if name not in used)
-        plug(want.id, process.pid, [(next(free), nic) for nic in want.nics if nic not in have.nics], self._group)
-        signal_process(process, signal.SIGHUP)  # look for new cards
+        nics = [nic for nic in want.nics if nic not in have.nics]
+        self._driver(want).attach(want, self._home / want.id, process, nics, used)
 
     def _boot(self, instances: Sequence[Instance]) -> list[Failure]:
         """Start containers up to where they wait, all at the same time: each step for all, then the next."""
@@ -173,22 +196,18 @@ class Instances:
 
     def _spawn(self, instance: Instance) -> None:
         directory = self._home / instance.id
-        console = directory / "console.log"
-        if console.exists() and console.stat().st_size > _CONSOLE_LIMIT:
-            console.write_text(tail(console, _CONSOLE_LIMIT // 2))
         unplug(device for device, card in cards().items() if card.instance_id == instance.id)  # of one that died
-        held = Held(self._root(instance.image), directory / "disk", console, instance.hostname)
-        self._held[instance.id] = instance, held
+        self._held[instance.id] = instance, self._driver(instance).hold(instance, directory)
 
     def _map(self, instance: Instance) -> None:
         _, held = self._held[instance.id]
         held.map()
         self._write(instance, held.process)
-        limit_memory(instance.id, instance.memory_mb, held.process.pid)
+        self._driver(instance).limit(instance, held.process)
 
     def _fit(self, instance: Instance) -> None:
         _, held = self._held[instance.id]
-        plug(instance.id, held.process.pid, [(f"eth{i}", nic) for i, nic in enumerate(instance.nics)], self._group)
+        self._driver(instance).fit(instance, held.process)
 
     def _await(self, instance: Instance) -> None:
         self._held[instance.id][1].ready()
@@ -203,7 +222,15 @@ class Instances:
         if not instance_ids:
             return
         self._release(instance_ids)
-        stop([self._process(instance_id) for instance_id in instance_ids], grace)
+        records = {record.process: record.instance for record in map(self._read, instance_ids)}
+        with contextlib.ExitStack() as keep:
+
+            def ask(process: Process) -> None:
+                instance = records[process]
+                with contextlib.suppress(OSError):  # then it is not asked
+                    self._driver(instance).ask_to_end(self._home / instance.id, process, keep)
+
+            stop(records, grace, ask)
         unplug([device for device, card in cards().items() if card.instance_id in instance_ids])
         for instance_id in instance_ids:
             forget_limit(instance_id)
@@ -231,18 +258,42 @@ class Instances:
         Raises:
             ProcessLookupError: the instance does not run.
         """
-        process = self._process(instance_id)
-        if not process.alive:
-            raise ProcessLookupError(f"instance {instance_id} does not run on this host: start it first")
-        command = entering(process, argv)
-        status = os.waitstatus_to_exitcode(pty.spawn(command)) if tty else subprocess.call(command)
-        return status if status >= 0 else 128 - status
+        record = self._running(instance_id)
+        return _status(self._driver(record.instance).run(self._home / instance_id, record.process, argv, tty))
 
-    def console_log(self, instance_id: str, lines: int | None = None) -> str:
-        """The last lines of what an instance said, at most a megabyte; empty when it never ran."""
-        path = self._home / instance_id / "console.log"
-        said = tail(path, _CONSOLE_LIMIT).splitlines(keepends=True) if path.exists() else []
-        return "".join(said if lines is None else said[max(0, len(said) - lines) :])
+    def open_console(self, instance_id: str) -> int:
+        """Connect the caller's standard input and output to the console of an instance, until either ends it.
+
+        Returns:
+            An exit status, as of ``exec_in``.
+
+        Raises:
+            ProcessLookupError: the instance does not run.
+            BlockingIOError: somebody else has it open.
+        """
+        record = self._running(instance_id)
+        return _status(self._driver(record.instance).open_console(self._home / instance_id, record.process))
+
+    def _running(self, instance_id: str) -> _Record:
+        record = self._read(instance_id)
+        if not record.process.alive:
+            raise ProcessLookupError(f"instance {instance_id} does not run on this host: start it first")
+        return record
+
+
+def console_log(layout: Layout, instance_id: str) -> str | None:
+    """What an instance said, at most the last megabyte of it; None when there is no such instance. From any thread."""
+    path = layout.state_dir / "instances" / instance_id / "console.log"
+    if path.parent.parent.name != "instances" or not path.parent.is_dir():
+        return None
+    return tail(path, _CONSOLE_LIMIT) if path.exists() else ""
+
+
+def _shorten(console: Path) -> None:
+    """Keep a guest from filling the host's disk; it goes on to write at the end."""
+    with contextlib.suppress(OSError):
+        if console.stat().st_size > _CONSOLE_LIMIT:
+            console.write_text(tail(console, _CONSOLE_LIMIT // 2))
 
 
 def _present(instance: Instance, present: Mapping[str, Card]) -> Iterator[Nic]:
@@ -255,7 +306,18 @@ def _present(instance: Instance, present: Mapping[str, Card]) -> Iterator[Nic]:
 
 def _ends(have: Instance, want: Instance) -> bool:
     """Whether a running instance must stop, for good or to start anew."""
-    return not want.running or want.boot != have.boot or want.image != have.image
+    resized = want.hypervisor_type == QEMU and (want.memory_mb, want.vcpus) != (have.memory_mb, have.vcpus)
+    return not want.running or want.boot != have.boot or _born_anew(have, want) or resized
+
+
+def _born_anew(have: Instance, want: Instance) -> bool:
+    """Whether nothing of what an instance was may stay."""
+    return (want.image, want.hypervisor_type) != (have.image, have.hypervisor_type)
+
+
+def _status(exit_code: int) -> int:
+    """An exit code as shells have it."""
+    return exit_code if exit_code >= 0 else 128 - exit_code
 
 
 def _remove(path: Path) -> None:

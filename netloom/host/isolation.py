@@ -4,7 +4,10 @@ Open vSwitch's userspace datapath reads frames by a packet socket, so the kernel
 instance could talk with any address of the host, and be forwarded by it, past all flows. What comes in by an outer
 end is dropped right after the packet socket has seen it. (The kernel datapath takes frames away before.)
 
-Outer ends are told by their device groups, numbers made of the agent's mark; so is the name of the tables.
+A Linux bridge between an instance and the switch hands frames on, whatever the kernel's datapath; those that are for
+the host itself, or to be forwarded by it, are dropped as well.
+
+All are told by their device groups, numbers made of the agent's mark; so is the name of the tables.
 """
 
 import subprocess
@@ -22,11 +25,19 @@ table inet {name} {{
         type filter hook prerouting priority raw
         iifgroup {{ {groups} }} drop
     }}
+    chain input {{
+        type filter hook input priority filter
+        iifgroup {bridges} drop
+    }}
+    chain forward {{
+        type filter hook forward priority filter
+        iifgroup {bridges} oifgroup != {bridges} drop
+    }}
 }}
 table arp {name} {{
     chain input {{
         type filter hook input priority filter
-        iifgroup {{ {groups} }} drop
+        iifgroup {{ {groups}, {bridges} }} drop
     }}
 }}
 """
@@ -42,14 +53,24 @@ def card_group(layout: Layout) -> int:
     return _number(f"{layout.mark} cards")
 
 
+def pair_group(layout: Layout) -> int:
+    """Device group of both ends of pairs between Linux bridges and the switch."""
+    return _number(f"{layout.mark} pairs")
+
+
+def bridge_group(layout: Layout) -> int:
+    """Device group of the Linux bridges of instances' cards."""
+    return _number(f"{layout.mark} bridges")
+
+
 def ensure(layout: Layout) -> None:
     """Drop what they send to the host; repeated calls change nothing.
 
     Raises:
         OSError: nftables refused.
     """
-    groups = f"{link_group(layout)}, {card_group(layout)}"
-    _load(_without(layout) + _RULES.format(name=_name(layout), groups=groups))
+    groups = ", ".join(str(group(layout)) for group in (link_group, card_group, pair_group))
+    _load(_without(layout) + _RULES.format(name=_name(layout), groups=groups, bridges=bridge_group(layout)))
 
 
 def remove(layout: Layout) -> None:

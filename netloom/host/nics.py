@@ -1,6 +1,7 @@
-"""Network cards of instances: veth pairs whose inner end is born in the container, named eth0, eth1, ….
+"""Network cards of instances; those of containers are veth pairs whose inner end is born there, named eth0, eth1, ….
 
-Ours are the veths whose outer end has an alias ``netloom-instance:<instance id>:<inner name>``.
+Ours are the devices that have an alias ``netloom-instance:<instance id>:<inner name>``: outer ends of veths here, taps
+of machines (``netloom.host.taps``).
 """
 
 import contextlib
@@ -33,6 +34,7 @@ from netloom.state import Nic
 
 _MARK = "netloom-instance"
 _IFF_UP = 1
+_UP = struct.pack("=BxHiII", 0, 0, 0, _IFF_UP, _IFF_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def cards() -> dict[str, Card]:
     found = {}
     for link in links():
         mark, _, rest = link.alias.partition(":")
-        if mark == _MARK and link.is_veth:
+        if mark == _MARK:
             instance_id, _, inner = rest.partition(":")
             found[link.name] = Card(instance_id, inner, link.mtu)
     return found
@@ -87,10 +89,8 @@ def plug(instance_id: str, pid: int, nics: Sequence[tuple[str, Nic]], group: int
                 for inner, _ in made:
                     transmit_checksum_offload(inner, on=False)  # a userspace switch passes partial checksums on
             for _, nic in made:
-                with contextlib.suppress(FileNotFoundError):  # a host without IPv6
-                    Path(f"/proc/sys/net/ipv6/conf/{nic.device}/disable_ipv6").write_text("1")
-            up = struct.pack("=BxHiII", 0, 0, 0, _IFF_UP, _IFF_UP)
-            netlink.do(*(Request(NEWLINK, up + text(IFLA_IFNAME, nic.device)) for _, nic in made))
+                forbid_ipv6(nic.device)
+            netlink.do(*(Request(NEWLINK, _UP + text(IFLA_IFNAME, nic.device)) for _, nic in made))
     finally:
         os.close(target)
     for error in errors:
@@ -101,12 +101,31 @@ def _creation(instance_id: str, inner: str, nic: Nic, target: int, group: int) -
     peer = bytes(16) + text(IFLA_IFNAME, inner) + number(IFLA_MTU, nic.mtu) + number(IFLA_NET_NS_FD, target)
     peer += attribute(IFLA_ADDRESS, bytes.fromhex(nic.mac.replace(":", "")))
     data = attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))
-    body = bytes(16) + text(IFLA_IFNAME, nic.device) + number(IFLA_MTU, nic.mtu) + number(IFLA_GROUP, group)
+    body = bytes(16) + _outer(nic, group) + attribute(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth") + data)
+    return [Request(NEWLINK, body, CREATE | EXCL), _mark(instance_id, inner, nic)]
+
+
+def finishing(instance_id: str, inner: str, nic: Nic, group: int) -> list[Request]:
+    """What makes a device that is there a card's outer end, and brings it up."""
+    return [_mark(instance_id, inner, nic), Request(NEWLINK, _UP + _outer(nic, group))]
+
+
+def _outer(nic: Nic, group: int) -> bytes:
     # As hypervisors do: the port's MAC, but begun with fe, so that it is told from the guest's and never the lowest.
-    body += attribute(IFLA_ADDRESS, bytes.fromhex("fe" + nic.mac.replace(":", "")[2:]))
-    body += attribute(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth") + data)
-    alias = bytes(16) + text(IFLA_IFNAME, nic.device) + text(IFLA_IFALIAS, f"{_MARK}:{instance_id}:{inner}")
-    return [Request(NEWLINK, body, CREATE | EXCL), Request(NEWLINK, alias)]
+    mac = attribute(IFLA_ADDRESS, bytes.fromhex("fe" + nic.mac.replace(":", "")[2:]))
+    return text(IFLA_IFNAME, nic.device) + number(IFLA_MTU, nic.mtu) + number(IFLA_GROUP, group) + mac
+
+
+def _mark(instance_id: str, inner: str, nic: Nic) -> Request:
+    return Request(
+        NEWLINK, bytes(16) + text(IFLA_IFNAME, nic.device) + text(IFLA_IFALIAS, f"{_MARK}:{instance_id}:{inner}")
+    )
+
+
+def forbid_ipv6(device: str) -> None:
+    """Keep the kernel from talking IPv6 on a device that it has for somebody else."""
+    with contextlib.suppress(FileNotFoundError):  # a host without IPv6
+        Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6").write_text("1")
 
 
 def unplug(devices: Iterable[str]) -> None:

@@ -21,8 +21,9 @@ IFINDEX = "netloom-ifindex"
 """Number of the device when we plugged it. One of another number has since taken its name, and the
 userspace datapath, which goes on listening to the old one, is deaf to it until it is plugged anew."""
 DEAD_VLAN = 4095
-DELETE_AT_ONCE = 3
-"""Each deleted port stops all forwarding for some 14 ms; those of one transaction add up."""
+DELETE_AT_ONCE, PATCHES_AT_ONCE = 3, 10
+"""Each deleted port stops all forwarding for some 14 ms, an end of a patch for 1 to 4; those of one transaction add
+up."""
 LOCAL_PORT = 65534
 REPLACED = "its device has been replaced by another of the same name, or is gone"
 Ours: TypeAlias = Bridge | SwitchPort
@@ -75,20 +76,32 @@ class Ovsdb:
                 yield _bridge(row, local.get(row.name, "its local port is missing"))
         yield from (port.ours for port in ports if port.ours)
 
-    def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int]]:
-        """Usable interfaces by the port id they were plugged for, and local VLANs by network id.
+    def survey(self) -> Iterator[Ours]:
+        """All bridges and ports, whoever made them, as they are; without bridges' local ports."""
+        for row in self._bridges():
+            yield Bridge(name=row.name, datapath_type=row.datapath_type or "system")
+        for port in self._ports():
+            if port.name != port.bridge:
+                yield _switch_port(port.bridge, port.row, port.interface, port.problem, whole=True)
 
-        Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not. Local
-        VLANs are those on the ports of the integration bridge, whoever wrote them there.
+    def facts(self, integration_bridge: str = "br-int") -> tuple[dict[str, Interface], dict[str, int], dict[str, int]]:
+        """Usable interfaces by the port id they were plugged for, local VLANs by network id, and conntrack zones.
+
+        Interfaces of all bridges count (a trunk's tap is on a bridge of its own), patch ports do not; of two for one
+        port the newer device does: the other is left from an earlier plug. Local
+        VLANs are those on the ports of the integration bridge, whoever wrote them there; zones are by port id.
         """
         interfaces: dict[str, Interface] = {}
         vlans: dict[str, int] = {}
-        for port in sorted(self._ports(), key=lambda port: port.name):
+        zones: dict[str, int] = {}
+        for port in sorted(self._ports(), key=lambda port: (port.ifindex, port.name), reverse=True):
             if port.network and port.bridge == integration_bridge:
                 vlans.setdefault(port.network, port.tag)
             if port.plugged and not port.problem:
                 interfaces.setdefault(port.plugged.port_id, port.plugged)
-        return interfaces, vlans
+            if port.zone:
+                zones.setdefault(*port.zone)
+        return interfaces, vlans, zones
 
     def ofports(self, bridge: str) -> Mapping[str, int]:
         """OpenFlow port numbers by port name; without the bridge's local port."""
@@ -116,8 +129,11 @@ class Ovsdb:
             refused = self._refused(made, plugged)
             failures = [_failure(port, refused[port.name]) for port in plugged if port.name in refused]
             failures += self._put(made, [port for port in plugged if port.name not in refused])
-        for start in range(0, len(ports.delete), DELETE_AT_ONCE):
-            failures += self._delete(ports.delete[start : start + DELETE_AT_ONCE])
+        patches = [port for port in ports.delete if port.kind == "patch"]
+        devices = [port for port in ports.delete if port.kind != "patch"]
+        for those, at_once in ((patches, PATCHES_AT_ONCE), (devices, DELETE_AT_ONCE)):
+            for start in range(0, len(those), at_once):
+                failures += self._delete(those[start : start + at_once])
         for bridge in bridges.delete:
             failures += self._delete([bridge])
         return failures
@@ -282,7 +298,11 @@ class _Port:
     network: str
     """Empty unless it has a local VLAN."""
     tag: int
+    zone: tuple[str, int] | None
+    """Conntrack zone of its own, with the port id that it was plugged for."""
     ofport: int
+    ifindex: int
+    """Number of the device; 0 when it has none."""
     device: str
     """The system's device, when it is not one of ours; else empty."""
 
@@ -291,27 +311,30 @@ def _read(bridge: str, row: Row, interface: Row, versions: tuple[int, int]) -> _
     name, problem, ids, tag = row.name, _problem(row, interface), interface.external_ids, row.tag
     plugged = None
     if "iface-id" in ids and interface.type != "patch":
-        plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower())
+        plugged = Interface(name, ids["iface-id"], ids.get("attached-mac", "").lower(), bridge, _is_made(row))
     network = row.other_config.get("net_uuid", "") if tag and tag[0] != DEAD_VLAN else ""
     ofport = interface.ofport[0] if interface.ofport and 0 < interface.ofport[0] < LOCAL_PORT else 0
-    ours = _ours(bridge, row, interface, problem) if MARK in row.external_ids else None
+    marked = MARK in row.external_ids
+    ours = _switch_port(bridge, row, interface, problem, whole=_is_made(row)) if marked else None
     device = name if interface.type == "" and not _is_made(row) else ""
     tag_number = tag[0] if tag else 0
-    return _Port(row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, ofport, device)
+    zone = row.other_config.get("zone", "")
+    tracked = (ids["iface-id"], int(zone)) if zone.isdecimal() and "iface-id" in ids else None
+    found = (row, interface, versions, bridge, name, problem, ours, plugged, network, tag_number, tracked)
+    return _Port(*found, ofport, interface.ifindex[0] if interface.ifindex else 0, device)
 
 
-def _ours(bridge: str, row: Row, interface: Row, problem: str) -> SwitchPort:
-    """A port of ours as it is; of an adopted one only what is ours to set."""
-    made = _is_made(row)
+def _switch_port(bridge: str, row: Row, interface: Row, problem: str, *, whole: bool) -> SwitchPort:
+    """A port as it is; unless it is asked for as a whole, only what is ours to set of one that was adopted."""
     return SwitchPort(
         bridge=bridge,
         name=row.name,
-        kind=interface.type if made else "",
+        kind=interface.type if whole else "",
         tag=row.tag[0] if row.tag else None,
         vlan_mode=row.vlan_mode[0] if row.vlan_mode else "",
         trunks=tuple(sorted(row.trunks)),
-        options=_pairs(interface.options) if made else (),
-        external_ids=_pairs(interface.external_ids) if made else (),
+        options=_pairs(interface.options) if whole else (),
+        external_ids=_pairs(interface.external_ids) if whole else (),
         other_config=_pairs(row.other_config),
         error=problem,
     )

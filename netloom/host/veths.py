@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from netloom.state import Changes, Failure, Veth
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP, IFLA_NET_NS_FD = 1, 3, 4, 18, 20, 27, 28
+IFLA_LINK, IFLA_MASTER, IFLA_LINK_NETNSID = 5, 10, 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 _IFF_UP = 1
 _DOOMED = 0x6E6C
@@ -53,7 +54,18 @@ class Link:
     mac: str
     alias: str
     group: int
-    is_veth: bool
+    kind: str
+    """As ``ip -details link`` names it; empty for a card."""
+    master: int
+    """Number of the bridge that it is in; 0: none."""
+    peer: int
+    """Number of the other end of a veth pair in the same namespace, or in one of another's numbering; 0: none."""
+    peer_namespace: int
+    """What this namespace calls the one of the other end; -1: it is the same."""
+
+    @property
+    def is_veth(self) -> bool:
+        return self.kind == "veth"
 
 
 def links() -> Iterator[Link]:
@@ -71,7 +83,10 @@ def links() -> Iterator[Link]:
                 mac=found.get(IFLA_ADDRESS, b"").hex(":"),
                 alias=string(found.get(IFLA_IFALIAS, b"")),
                 group=struct.unpack("=I", found[IFLA_GROUP])[0],
-                is_veth=string(info.get(IFLA_INFO_KIND, b"")) == "veth",
+                kind=string(info.get(IFLA_INFO_KIND, b"")),
+                master=struct.unpack("=I", found.get(IFLA_MASTER, bytes(4)))[0],
+                peer=struct.unpack("=I", found.get(IFLA_LINK, bytes(4)))[0],
+                peer_namespace=struct.unpack("=i", found.get(IFLA_LINK_NETNSID, b"\xff" * 4))[0],
             )
 
 
@@ -190,14 +205,19 @@ class Veths:
 
     @staticmethod
     def _delete(veths: Iterable[Veth]) -> dict[str, OSError]:
-        veths = list(veths)
-        if not veths:
-            return {}
-        doom = [Request(NEWLINK, bytes(16) + text(IFLA_IFNAME, v.name) + number(IFLA_GROUP, _DOOMED)) for v in veths]
-        with Socket() as netlink:
-            errors = _named(veths, netlink.send(doom))
-            netlink.send([Request(DELLINK, bytes(16) + number(IFLA_GROUP, _DOOMED))])
-        return {name: error for name, error in errors.items() if error.errno != errno.ENODEV}
+        return remove([veth.name for veth in veths])
+
+
+def remove(names: Sequence[str]) -> dict[str, OSError]:
+    """Remove devices, which the kernel then waits for only once; why, by name, for those that are still there."""
+    if not names:
+        return {}
+    doom = [Request(NEWLINK, bytes(16) + text(IFLA_IFNAME, name) + number(IFLA_GROUP, _DOOMED)) for name in names]
+    with Socket() as netlink:
+        results = netlink.send(doom)
+        netlink.send([Request(DELLINK, bytes(16) + number(IFLA_GROUP, _DOOMED))])
+    errors = {name: error for name, error in zip(names, results, strict=True) if error is not None}
+    return {name: error for name, error in errors.items() if error.errno != errno.ENODEV}
 
 
 def _up(name: str, settings: bytes = b"") -> Request:

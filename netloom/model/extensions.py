@@ -4,6 +4,7 @@ Aliases and names are matched by clients and must stay as they are. An extension
 stands for is served.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -15,10 +16,14 @@ class Extension:
     name: str
     updated: str
     description: str
+    plugin: str = ""
+    """The service plugin that it comes with; empty when it is always there."""
 
 
-def _extension(alias: str, name: str, day: str, description: str, hour: str = "10:00:00") -> Extension:
-    return Extension(alias, name, f"{day}T{hour}-00:00", description)
+def _extension(
+    alias: str, name: str, day: str, description: str, hour: str = "10:00:00", plugin: str = ""
+) -> Extension:
+    return Extension(alias, name, f"{day}T{hour}-00:00", description, plugin)
 
 
 EXTENSIONS: tuple[Extension, ...] = (
@@ -28,6 +33,10 @@ EXTENSIONS: tuple[Extension, ...] = (
     _extension(
         "allowed-address-pairs", "Allowed Address Pairs", "2013-07-23",
         "More addresses that a port may use beside its own.",
+    ),
+    _extension(
+        "auto-allocated-topology", "Auto Allocated Topology Services", "2016-01-01", "Auto Allocated Topology Services",
+        "00:00:00",
     ),
     _extension("availability_zone", "Availability Zone", "2015-01-01", "Groups of hosts that fail independently."),
     _extension(
@@ -159,7 +168,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     _extension(
         "standard-attr-tag",
         "Tag support for resources with standard attribute: "
-        "floatingip, network, port, router, security_group, subnet, subnetpool",
+        "floatingip, network, port, router, security_group, subnet, subnetpool, trunk",
         "2017-01-01", "Objects can have tags, and can be found by them.", "00:00:00",
     ),
     _extension(
@@ -188,4 +197,13 @@ EXTENSIONS: tuple[Extension, ...] = (
         "tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "2019-12-29",
         "Ports can be made with tags, also many at once.", "19:00:00",
     ),
+    _extension("trunk", "Trunk Extension", "2016-01-01", "Provides support for trunk ports", plugin="trunk"),
+    _extension("trunk-details", "Trunk port details", "2016-01-01", "Expose trunk port details", plugin="trunk"),
 )  # fmt: skip
+
+
+def withheld(plugins: Collection[str] | None) -> frozenset[str]:
+    """Aliases of the extensions that a server with these service plugins (None: with all) does not have."""
+    return frozenset(
+        item.alias for item in EXTENSIONS if plugins is not None and item.plugin and item.plugin not in plugins
+    )

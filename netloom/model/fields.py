@@ -6,7 +6,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from netloom.model.kinds import Boolean, Integer, Kind, ListOf, Text, Time, Uuid
+from netloom.model.kinds import Boolean, Integer, Kind, ListOf, SpokenInteger, Text, Time, Uuid
 
 
 class Missing(Enum):
@@ -84,6 +84,11 @@ class Resource:
     def by_name(self) -> Mapping[str, Field]:
         """The fields by name."""
         return {item.name: item for item in self.fields}
+
+    @cached_property
+    def spoken(self) -> tuple[str, ...]:
+        """The numbers that answers show as text."""
+        return tuple(item.name for item in self.fields if isinstance(item.kind, SpokenInteger))
 
     @cached_property
     def stored(self) -> tuple[Field, ...]:

@@ -151,6 +151,14 @@ class Integer(Kind):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpokenInteger(Integer):
+    """A whole number that answers show as text, as clients of the reference know it."""
+
+    def describe(self) -> Schema:
+        return {"anyOf": [Integer.describe(self), {"type": "string", "pattern": r"^\d+$"}]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice(Kind):
     """One of some values; a number may come as text, ``fold`` ignores case and gives the listed spelling."""
 

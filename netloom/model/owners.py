@@ -7,6 +7,7 @@ HA_PORT = "network:router_ha_interface"
 """Owner of the ports from which hosts elect the active one among them, for one router."""
 ROUTER_GATEWAY = "network:router_gateway"
 FLOATING_IP = "network:floatingip"
+TRUNK_SUB_PORT = "trunk:subport"
 SERVICE_PREFIX = "network:"
 
 ROUTER_INTERFACES = (

@@ -15,6 +15,8 @@ from netloom.model.kinds import (
     Uuid,
 )
 
+UNBOUND, BINDING_FAILED, PLUGGED = "unbound", "binding_failed", "ovs"
+"""``binding:vif_type`` of a port without a host, of one that its host cannot plug, and of one that it can."""
 VNIC_TYPES = (
     "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
     "accelerator-direct", "accelerator-direct-physical", "remote-managed",
@@ -68,6 +70,7 @@ PORT = Resource(
             "security_groups", "CUVF", ListOf(item=Uuid(), distinct=True, null_as=list), COMPUTED,
             extension="security-group", stored=False,
         ),
+        Field("trunk_details", "VP", Object(), extension="trunk-details", stored=False),
         *standard(tagged=False),
         Field(
             "tags", "CVF", ListOf(item=Text(most=255), distinct=True), (), extension="tag-ports-during-bulk-creation",

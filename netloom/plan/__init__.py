@@ -10,10 +10,14 @@ from netloom.plan import (
     dhcp,
     firewall,
     ha,
+    hybrid,
+    iptables_firewall,
     metadata,
     nat,
     routing,
     switching,
+    trunk_firewall,
+    trunks,
     tunnels,
     vlans,
 )
@@ -25,7 +29,11 @@ __all__ = ["Intent", "PlanSettings", "plan"]
 
 PLANNERS = (
     switching.plan,
+    trunks.plan,
+    trunk_firewall.plan,
     firewall.plan,
+    iptables_firewall.plan,
+    hybrid.plan,
     tunnels.plan,
     routing.plan,
     ha.plan,
@@ -43,7 +51,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
     Raises:
         ValueError: two planners disagree, or the host has more networks than local VLANs.
     """
-    facts = compute.expected(intent, facts)
+    facts = compute.expected(intent, facts, settings)
     local = vlans.assign(attachments.networks_in_use(intent, settings), facts.vlans)
     state = HostState()
     for planner in PLANNERS:

@@ -1,4 +1,7 @@
-"""Anti-spoofing alone (tables 24 and 25), for hosts where another driver filters: ARP, neighbour discovery, MACs."""
+"""Anti-spoofing alone (tables 24 and 25), for hosts where another driver filters: ARP, neighbour discovery, MACs.
+
+A tag that a guest sets itself means nothing here, and would hide the packet behind it from iptables.
+"""
 
 from collections.abc import Iterator
 
@@ -11,6 +14,9 @@ from netloom.state import Flow
 def guest_flows(guest: Guest, bridge: str) -> Iterator[Flow]:
     """Flows of one guest with port security: what it says of its addresses must be true."""
     port, origin = f"in_port={guest.device}", guest.origin
+    if not guest.plug.peer:
+        tagged = (port, "vlan_tci=0x1000/0x1000")
+        yield p.flow(bridge, p.LOCAL_SWITCHING, p.TAGGED_BY_GUEST, tagged, "drop", origin=origin)
     advertisement = ("icmp6", port, "icmp_type=136")
     yield p.flow(bridge, p.LOCAL_SWITCHING, p.TO_ARP_SPOOF, advertisement, p.resubmit(p.ARP_SPOOF), origin=origin)
     yield p.flow(bridge, p.LOCAL_SWITCHING, p.TO_ARP_SPOOF, ("arp", port), p.resubmit(p.ARP_SPOOF), origin=origin)

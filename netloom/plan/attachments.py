@@ -1,13 +1,17 @@
-"""What is attached to br-int: the guests that somebody plugged, and the devices that we make for services."""
+"""What is attached to br-int: the guests that somebody plugged, and the devices that we make for services.
 
-from collections.abc import Iterator, Mapping
+Each sub-port of a trunk is a guest of its own.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netloom.feed.fragments import Port, Router
-from netloom.plan import dhcp, names, routing
+from netloom.plan import dhcp, names, plugs, routing
 from netloom.plan.intent import Intent
+from netloom.plan.plugs import Plug
 from netloom.plan.settings import PlanSettings
-from netloom.state import Facts, Interface
+from netloom.state import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A plugged interface whose port belongs here and is up."""
+    """A plugged port that belongs here and is up."""
 
-    interface: Interface
+    plug: Plug
     port: Port
 
     @property
     def device(self) -> str:
-        return self.interface.device
+        return self.plug.device
 
     @property
     def origin(self) -> str:
@@ -77,20 +81,22 @@ def _elector(router: Router, intent: Intent, settings: PlanSettings) -> Service 
 
 
 def guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Guest]:
-    """Plugged interfaces that may talk, in the order of their ports' ids."""
-    for interface in _plugged(intent, facts, settings):
-        port = intent.ports.get(interface.port_id)
-        if port and port.host == settings.host and port.admin_state_up and port.network_id in intent.networks:
-            yield Guest(interface, port)
+    """Plugged ports that may talk, in the order of their ids."""
+    for plug in _plugged(intent, facts, settings):
+        port = intent.ports.get(plug.port_id)
+        known = port and port.host == settings.host and port.network_id in intent.networks
+        if port and known and port.admin_state_up and plugs.filterable(port, facts, settings):
+            yield Guest(plug, port)
 
 
-def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Interface]:
-    """Plugged interfaces that may not talk.
+def strangers(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Plug]:
+    """Plugged ports that may not talk.
 
-    Their port is bound elsewhere or administratively down, or its network or the port itself is unknown.
+    They are bound elsewhere or administratively down, their network or the port itself is unknown, or the firewall
+    cannot filter what they say.
     """
-    known = {guest.interface.port_id for guest in guests(intent, facts, settings)}
-    return (interface for interface in _plugged(intent, facts, settings) if interface.port_id not in known)
+    known = {guest.port.id for guest in guests(intent, facts, settings)}
+    return (plug for plug in _plugged(intent, facts, settings) if plug.port_id not in known)
 
 
 def networks_in_use(intent: Intent, settings: PlanSettings) -> set[str]:
@@ -100,7 +106,7 @@ def networks_in_use(intent: Intent, settings: PlanSettings) -> set[str]:
     return wanted & intent.networks.keys()
 
 
-def _plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Interface]:
+def _plugged(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[Plug]:
     ours = {service.port_id for service in services(intent, settings)}
-    interfaces: Mapping[str, Interface] = facts.interfaces
-    return (interfaces[port_id] for port_id in sorted(interfaces) if port_id not in ours)
+    there = plugs.plugged(intent, facts, settings)
+    return (there[port_id] for port_id in sorted(there) if port_id not in ours)

@@ -40,7 +40,8 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
             yield from antispoof.guest_flows(guest, bridge)
         return
     yield from _networks(settings)
-    yield from _common(bridge)
+    yield from common(bridge)
+    yield p.flow(bridge, p.NORMAL_SWITCHING, p.FLOODED, "", "NORMAL")
     segments = {id: Segment(bridge, intent.networks[id], vlan) for id, vlan in sorted(vlans.items())}
     for service in attachments.services(intent, settings):
         segment, output = segments[service.network_id], f"output:{service.device}"
@@ -70,8 +71,8 @@ def _networks(settings: PlanSettings) -> Iterator[Flow]:
     yield p.flow(bridge, p.ARRIVING, p.GROUP_ADDRESSED, "", "NORMAL")
 
 
-def _common(bridge: str) -> Iterator[Flow]:
-    """Flows that hold for all filtered guests alike."""
+def common(bridge: str) -> Iterator[Flow]:
+    """Flows of a bridge that hold for all filtered guests alike."""
     for forbidden in (
         "udp,tp_src=67,tp_dst=68",
         "udp6,tp_src=547,tp_dst=546",
@@ -91,7 +92,6 @@ def _common(bridge: str) -> Iterator[Flow]:
         yield p.flow(bridge, p.BASE_INGRESS, p.GENUINE, ip, p.resubmit(p.RULES_INGRESS))
     yield from _accept(bridge, p.ACCEPT_EGRESS, p.NORMAL_SWITCHING)
     yield from _accept(bridge, p.ACCEPT_INGRESS, p.DELIVER)
-    yield p.flow(bridge, p.NORMAL_SWITCHING, p.FLOODED, "", "NORMAL")
 
 
 def _accept(bridge: str, table: int, then: int) -> Iterator[Flow]:
@@ -145,13 +145,18 @@ def _egress(bridge: str, guest: Guest, profile: int, vlan: int) -> tuple[Flow, .
 
 def _sent(bridge: str, guest: Guest, profile: int, vlan: int) -> Iterator[Flow]:
     """Classification and anti-spoofing of what a guest sends. ``profile`` is the register of its rules."""
-    port, origin = f"in_port={guest.device}", guest.origin
+    port = f"in_port={guest.device}"
+    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.load(p.REG_PROFILE, profile), p.resubmit(p.BASE_EGRESS))
+    yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, port, enter, origin=guest.origin)
+    yield from genuine(bridge, guest, port)
+
+
+def genuine(bridge: str, guest: Guest, port: str) -> Iterator[Flow]:
+    """Anti-spoofing of what a guest sends; ``port`` is a match that tells its frames from others'."""
 
     def base(priority: int, match: tuple[str, ...], table: int) -> Flow:
-        return p.flow(bridge, p.BASE_EGRESS, priority, match, p.resubmit(table), origin=origin)
+        return p.flow(bridge, p.BASE_EGRESS, priority, match, p.resubmit(table), origin=guest.origin)
 
-    enter = p.actions(p.load(p.REG_NETWORK, vlan), p.load(p.REG_PROFILE, profile), p.resubmit(p.BASE_EGRESS))
-    yield p.flow(bridge, p.CLASSIFY, p.FROM_PORT, port, enter, origin=origin)
     link_locals = {(mac, matches.link_local(mac)) for mac in guest.macs}
     for mac, prefix in sorted({*guest.pairs, *link_locals}):
         source = f"dl_src={mac}"

@@ -16,6 +16,9 @@ from netloom.plan.settings import PlanSettings
 from netloom.plan.tunnels import PATCH_TO_TUNNELS
 from netloom.state import Flow
 
+NAMED = 500
+"""Receivers in one flow: what it does must fit into an OpenFlow message of 64 KiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
@@ -68,17 +71,31 @@ def flows(segment: Segment, settings: PlanSettings) -> Iterator[Flow]:
     patch, origin = uplink(segment.network, settings), segment.network.name
     leave = p.actions(f"mod_vlan_vid:{segment.vlan}", f"output:{patch}") if patch else ""
     yield from _known(segment, leave)
-    everybody = p.actions(*(receiver.enter for receiver in segment.own.values()))
-    for ip in ("ip", "ipv6") if any(receiver.filtered for receiver in segment.own.values()) else ():
-        match = f"{ip},dl_dst={p.GROUP}"
-        yield segment.arriving(p.IP_TO_ALL, match, everybody, origin)
-        yield segment.leaving(p.IP_TO_ALL, match, p.actions(everybody, leave), origin)
+    if any(receiver.filtered for receiver in segment.own.values()):
+        yield from _to_all(segment, leave)
     for mac, neighbour in segment.away.items() if segment.unchecked else ():
         if mac not in segment.own and mac not in segment.extra:
             yield segment.leaving(p.DIRECT, f"dl_dst={mac}", leave, neighbour)
     unchecked, unknown = p.actions(*segment.unchecked), f"dl_dst={p.INDIVIDUAL}"
     yield segment.arriving(p.STRAY, unknown, unchecked, origin)
     yield segment.leaving(p.STRAY, unknown, p.actions(unchecked, leave), origin)
+
+
+def _to_all(segment: Segment, leave: str) -> Iterator[Flow]:
+    """Broadcast and multicast packets to each receiver; those of a crowd are named by several flows."""
+    receivers = [receiver.enter for receiver in segment.own.values()]
+    groups = [p.actions(*receivers[start : start + NAMED]) for start in range(0, len(receivers), NAMED)]
+    everybody, origin = groups[0], segment.network.name
+    if len(groups) > 1:
+        calls = [(p.load(p.REG_PORT, number), p.resubmit(p.EVERYBODY)) for number in range(1, len(groups) + 1)]
+        everybody = p.actions(*(word for call in calls for word in call))
+        for number, those in enumerate(groups, start=1):
+            match = f"reg{p.REG_PORT}={number:#x}"
+            yield segment.leaving(p.ACCEPT, match, those, origin, table=p.EVERYBODY)
+    for ip in ("ip", "ipv6"):
+        match = f"{ip},dl_dst={p.GROUP}"
+        yield segment.arriving(p.IP_TO_ALL, match, everybody, origin)
+        yield segment.leaving(p.IP_TO_ALL, match, p.actions(everybody, leave), origin)
 
 
 def _known(segment: Segment, leave: str) -> Iterator[Flow]:

@@ -14,7 +14,6 @@ from netloom.plan.forwarding import uplink
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
-from netloom.plan.switching import UNTAGGED
 from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File, FilterTable, Flow, Sysctl
 
 HEALTH = "health"
@@ -116,11 +115,13 @@ def _flows(router: Router, own: HaPort, network: Network, settings: PlanSettings
         return
     out = f"mod_vlan_vid:{vlan},output:{patch}"
     yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, f"in_port={device}", out, origin=router.name)
-    tag = {"vlan": f"dl_vlan={network.segmentation_id}", "flat": UNTAGGED}.get(network.network_type, f"dl_vlan={vlan}")
+    tag = {"vlan": f"dl_vlan={network.segmentation_id}", "flat": p.UNTAGGED}.get(
+        network.network_type, f"dl_vlan={vlan}"
+    )
     for other in router.ha.ports:
         if other is not own:
             match = (f"in_port={patch}", tag, f"dl_src={other.mac}")
-            into = p.actions("" if tag == UNTAGGED else "strip_vlan", f"output:{device}")
+            into = p.actions("" if tag == p.UNTAGGED else "strip_vlan", f"output:{device}")
             yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, match, into, origin=router.name)
 
 

@@ -1,6 +1,6 @@
 """Intent as a host knows it: its fragments, by kind and id."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
@@ -15,6 +15,7 @@ from netloom.feed.fragments import (
     Router,
     SecurityGroup,
     Server,
+    Trunk,
     TunnelPeer,
 )
 
@@ -77,6 +78,16 @@ class Intent:
         return self._of(Neighbour)
 
     @cached_property
+    def trunks(self) -> Mapping[str, Trunk]:
+        """Trunks whose parent port is bound to this host."""
+        return self._of(Trunk)
+
+    @cached_property
+    def trunk_of(self) -> Mapping[str, Trunk]:
+        """The trunk that a port is the parent or a sub-port of, by id of the port."""
+        return by_port(self.trunks.values())
+
+    @cached_property
     def ports_by_network(self) -> Mapping[str, tuple[Port, ...]]:
         """The known ports of each network, by network id."""
         grouped: dict[str, list[Port]] = {}
@@ -91,3 +102,8 @@ class Intent:
     def ports_on(self, host: str) -> tuple[Port, ...]:
         """The ports bound to a host."""
         return tuple(port for port in self.ports.values() if port.host == host)
+
+
+def by_port(trunks: Iterable[Trunk]) -> dict[str, Trunk]:
+    """Trunks by the ids of their parents and sub-ports."""
+    return {port: trunk for trunk in trunks for port in (trunk.port_id, *(sub.port_id for sub in trunk.sub_ports))}

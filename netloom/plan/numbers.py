@@ -4,19 +4,20 @@ import hashlib
 from collections.abc import Iterable
 
 
-def number(ids: Iterable[str]) -> dict[str, int]:
-    """A number of 1..2^32-1 for each id, distinct, and the same whatever other ids there are.
+def number(ids: Iterable[str], first: int = 1, last: int = 0xFFFFFFFF) -> dict[str, int]:
+    """A number from ``first`` to ``last`` for each id, distinct, and the same whatever other ids there are.
 
-    For a UUID it is its first eight digits, so that people find ``reg5=0x1a2b3c4d`` by eye; for other
-    texts a digest. Only when two ids really ask for one number, the later in sorted order takes another.
+    For a UUID it is its first eight digits, so that people find ``reg5=0x1a2b3c4d`` by eye (the last of them, when
+    the range is small); for other texts a digest. Only when two ids really ask for one number, the later in sorted
+    order takes another.
     """
     numbers: dict[str, int] = {}
-    taken = {0}
+    taken: set[int] = set()
     for name in sorted(set(ids)):
-        attempt, value = 0, _preferred(name)
-        while value in taken:
+        attempt, value = 0, _preferred(name) % (last + 1)
+        while value in taken or value < first:
             attempt += 1
-            value = _digest(f"{name}#{attempt}")
+            value = _digest(f"{name}#{attempt}") % (last + 1)
         taken.add(value)
         numbers[name] = value
     return numbers

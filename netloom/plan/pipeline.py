@@ -34,6 +34,8 @@ ACCEPT_INGRESS = 92
 NORMAL_SWITCHING = 94
 DELIVER = 95
 """Output to the guest that reg5 names. Ours: Neutron outputs in 82, once for every rule."""
+EVERYBODY = 96
+"""Where a network has more receivers than one flow can name: some of them, by number."""
 
 INTEGRATION_TABLES = (
     LOCAL_SWITCHING,
@@ -50,13 +52,14 @@ INTEGRATION_TABLES = (
     ACCEPT_INGRESS,
     NORMAL_SWITCHING,
     DELIVER,
+    EVERYBODY,
 )
 
 # Registers of br-int: all 32 bits wide, all survive conntrack's recirculation.
 REG_PORT = 5
 """Guest to deliver to: the first eight digits of its port's id (see ``numbers``)."""
 REG_NETWORK = 6
-"""Local VLAN: the scope of MAC addresses, and the conntrack zone."""
+"""Local VLAN: the scope of MAC addresses, and the conntrack zone. On bridges of trunks the zone alone."""
 REG_PROFILE = 7
 """Profile whose rules apply."""
 
@@ -66,6 +69,7 @@ MARK_REVOKED = 1
 
 # Priorities of table 0.
 DEAD = 65535
+TAGGED_BY_GUEST = 11
 TO_ARP_SPOOF = 10
 TO_MAC_SPOOF = 9
 ELECTION = 5
@@ -150,6 +154,20 @@ ANSWER = 1
 # Bridges of physical networks: table 0 alone.
 TO_WIRE = 4
 NOT_FOR_WIRE = 2
+
+# Bridges of trunks: table 0 alone; with iptables_hybrid also tables 71 to 95, for sub-ports.
+UNTAGGED = "vlan_tci=0x0000/0x1fff"
+BETWEEN_CARD_AND_PATCH = 1
+TRUNK_FIREWALL_TABLES = (
+    BASE_EGRESS,
+    RULES_EGRESS,
+    ACCEPT_EGRESS,
+    BASE_INGRESS,
+    RULES_INGRESS,
+    ACCEPT_INGRESS,
+    NORMAL_SWITCHING,
+    DELIVER,
+)
 
 # MACs --------------------------------------------------------------------------------------------------------
 BROADCAST = "ff:ff:ff:ff:ff:ff"

@@ -1,9 +1,10 @@
-"""How a port comes to br-int: by a tap of an instance, or by a veth pair into a namespace of a service."""
+"""How a port comes to a bridge: by an instance's card, by a patch, or by a veth pair into a namespace of a service."""
 
 from collections.abc import Iterator, Mapping
 
-from netloom.feed.fragments import Network
+from netloom.feed.fragments import Network, Port
 from netloom.plan import vlans as local_vlans
+from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.state import Element, SwitchPort, Veth
 
@@ -12,6 +13,11 @@ def external_ids(port_id: str, mac: str, instance: str = "") -> tuple[tuple[str,
     """Of an interface, as os-vif writes them; ``instance`` is the id of the one behind it, empty for a service."""
     ids = (("attached-mac", mac), ("iface-id", port_id), ("iface-status", "active"))
     return (*ids, ("vm-uuid", instance)) if instance else ids
+
+
+def of_card(port: Port, mac: str, intent: Intent) -> tuple[tuple[str, str], ...]:
+    """``external_ids`` of a card that we plug for an instance of our own; what others plug bears what they wrote."""
+    return external_ids(port.id, mac, port.device_id) if port.device_id in intent.servers else ()
 
 
 def into_namespace(

@@ -19,7 +19,8 @@ class PlanSettings:
     """This host's end of the tunnels."""
     l2_population: bool = False
     firewall_driver: str = "openvswitch"
-    """``openvswitch``: security groups are flows; any other: flows only prevent spoofing (tables 24 and 25)."""
+    """``openvswitch``: security groups are flows; any other: flows only prevent spoofing (tables 24 and 25), and with
+    ``iptables_hybrid`` iptables filter."""
 
     ha_vrrp_advert_int: float = 0.07
     """Seconds between VRRP advertisements; a whole number speaks VRRPv2, a fraction needs VRRPv3."""

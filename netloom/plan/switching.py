@@ -6,17 +6,15 @@ know them from ``ovs-ofctl dump-flows``.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from netloom.feed.fragments import Network, Port
-from netloom.plan import attachments, names
+from netloom.feed.fragments import Network
+from netloom.plan import attachments, names, trunk_firewall
 from netloom.plan import pipeline as p
-from netloom.plan.attachments import Guest
 from netloom.plan.intent import Intent
-from netloom.plan.plugging import external_ids
+from netloom.plan.plugging import external_ids, of_card
+from netloom.plan.plugs import Plug
 from netloom.plan.settings import PlanSettings
 from netloom.plan.vlans import DEAD, port_config
-from netloom.state import Bridge, Element, Facts, Flow, Interface, SwitchPort
-
-UNTAGGED = "vlan_tci=0x0000/0x1fff"
+from netloom.state import Bridge, Element, Facts, Flow, SwitchPort
 
 
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterable[Element]:
@@ -33,9 +31,11 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         yield from _patch(bridge, physical_bridge, origin)
         networks = [network for network in known if network.physical_network == physical_network]
         yield from _physical(networks, physical_bridge, settings, vlans, origin)
+    zones = trunk_firewall.zones(intent, facts, settings)
     for guest in attachments.guests(intent, facts, settings):
         network = intent.networks[guest.port.network_id]
-        yield _guest_port(guest, intent, network, vlans[network.id], bridge)
+        config = port_config(network, zones.get(guest.port.id, 0))
+        yield _port(guest.plug, intent, settings, vlans[network.id], config)
     for stranger in attachments.strangers(intent, facts, settings):
         yield from _dead(stranger, intent, settings)
 
@@ -68,7 +68,7 @@ def _physical(
         if network.network_type == "vlan":
             on_wire, to_wire = f"dl_vlan={network.segmentation_id}", f"mod_vlan_vid:{network.segmentation_id}"
         elif network.network_type == "flat":
-            on_wire, to_wire = UNTAGGED, "strip_vlan"
+            on_wire, to_wire = p.UNTAGGED, "strip_vlan"
         else:
             continue
         outward, inward = (f"in_port={there}", f"dl_vlan={local}"), (f"in_port={here}", on_wire)
@@ -77,32 +77,31 @@ def _physical(
         yield p.flow(bridge, p.LOCAL_SWITCHING, p.FROM_NETWORK, inward, to_local, origin=network.name)
 
 
-def _guest_port(guest: Guest, intent: Intent, network: Network, vlan: int, bridge: str) -> SwitchPort:
+def _port(
+    plug: Plug, intent: Intent, settings: PlanSettings, tag: int, config: tuple[tuple[str, str], ...] = ()
+) -> SwitchPort:
+    """What stands on br-int for a plugged port: its card, or the patch to its trunk's bridge."""
+    card = of_card(intent.ports[plug.port_id], plug.mac, intent)
     return SwitchPort(
-        bridge=bridge,
-        name=guest.device,
-        tag=vlan,
-        external_ids=_external_ids(guest.interface, guest.port, intent),
-        other_config=port_config(network),
-        origin=guest.origin,
+        bridge=settings.integration_bridge,
+        name=plug.device,
+        kind="patch" if plug.peer else "",
+        tag=tag,
+        options=(("peer", plug.peer),) if plug.peer else (),
+        external_ids=external_ids(plug.port_id, plug.mac) if plug.peer else card,
+        other_config=config,
+        origin=plug.origin,
     )
 
 
-def _external_ids(interface: Interface, port: Port, intent: Intent) -> tuple[tuple[str, str], ...]:
-    """Of a port that we plug for an instance of our own; what others plug bears what they wrote."""
-    ours = port.device_id in intent.servers
-    return external_ids(port.id, interface.mac, port.device_id) if ours else ()
-
-
-def _dead(stranger: Interface, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
+def _dead(stranger: Plug, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
     """A port that may not talk. One that nobody knows is not kept: it is about to go, or not ours.
 
     Its frames go nowhere all the same: table 60 takes only those of ports that it knows.
     """
     port = intent.ports.get(stranger.port_id)
-    bridge, origin = settings.integration_bridge, f"port/{stranger.port_id}"
     if port:
-        ids = _external_ids(stranger, port, intent)
-        yield SwitchPort(bridge=bridge, name=stranger.device, tag=DEAD, external_ids=ids, origin=origin)
+        yield _port(stranger, intent, settings, DEAD)
     if port or settings.firewall_driver != "openvswitch":
-        yield p.flow(bridge, p.LOCAL_SWITCHING, p.DEAD, f"in_port={stranger.device}", "drop", origin=origin)
+        match, origin = f"in_port={stranger.device}", f"port/{stranger.port_id}"
+        yield p.flow(settings.integration_bridge, p.LOCAL_SWITCHING, p.DEAD, match, "drop", origin=origin)

@@ -19,26 +19,37 @@ def assign(networks: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
     Raises:
         ValueError: more networks than VLANs.
     """
-    wanted = sorted(set(networks))
-    vlans: dict[str, int] = {}
-    for network in wanted:
-        vlan = known.get(network, 0)
-        if FIRST <= vlan <= LAST and vlan not in vlans.values():
-            vlans[network] = vlan
-    new = [network for network in wanted if network not in vlans]
-    taken, lingering = set(vlans.values()), set(known.values())
-    free = [vlan for vlan in range(FIRST, LAST + 1) if vlan not in taken] if new else []
-    free.sort(key=lambda vlan: (vlan in lingering, vlan))
-    if len(new) > len(free):
+    wanted = set(networks)
+    if len(wanted) > LAST:
         raise ValueError(f"{len(wanted)} networks on this host, but only {LAST} local VLANs: move instances away")
-    return vlans | dict(zip(new, free, strict=False))
+    return lasting(wanted, known, FIRST, LAST)
 
 
-def port_config(network: Network) -> tuple[tuple[str, str], ...]:
-    """``other_config`` of a port of br-int: from ``net_uuid`` a restarted agent learns its local VLANs."""
+def lasting(wanted: Iterable[str], known: Mapping[str, int], first: int, last: int) -> dict[str, int]:
+    """Numbers by id, in a range that is wide enough: what has one keeps it, as ``assign`` says."""
+    ids = sorted(set(wanted))
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    for id in ids:
+        number = known.get(id, 0)
+        if first <= number <= last and number not in taken:
+            numbers[id] = number
+            taken.add(number)
+    new = [id for id in ids if id not in numbers]
+    lingering = set(known.values())
+    free = [number for number in range(first, last + 1) if number not in taken] if new else []
+    free.sort(key=lambda number: (number in lingering, number))
+    return numbers | dict(zip(new, free, strict=False))
+
+
+def port_config(network: Network, zone: int = 0) -> tuple[tuple[str, str], ...]:
+    """``other_config`` of a port of br-int: a restarted agent learns its local VLANs from ``net_uuid``, and the
+    conntrack zones of ports that have one of their own."""
     config = {"net_uuid": network.id, "network_type": network.network_type}
     if network.physical_network:
         config["physical_network"] = network.physical_network
     if network.segmentation_id:
         config["segmentation_id"] = str(network.segmentation_id)
+    if zone:
+        config["zone"] = str(zone)
     return tuple(sorted(config.items()))

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from netloom.model.ports import BINDING_FAILED, PLUGGED
+from netloom.model.ports import UNBOUND as NOWHERE
 from netloom.rules import standard
 from netloom.rules.context import Context
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import AGENTS, NETWORKS, PORTS
 
-UNBOUND, FAILED, BOUND = "unbound", "binding_failed", "ovs"
+UNBOUND, FAILED, BOUND = NOWHERE, BINDING_FAILED, PLUGGED
 SWITCH_AGENT = "Open vSwitch agent"
 HEARTBEAT_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 TUNNELS = ("vxlan", "gre", "geneve")

@@ -11,6 +11,9 @@ from netloom.store.database import Tx
 from netloom.store.tables.feed import APPLIED
 from netloom.store.tables.network import AGENTS, PORTS
 
+DEVICES = ("tap", "qr-", "qg-", "ha-", "qbr", "qvb", "qvo", "tpt-", "tpi-", "spt-", "spi-")
+"""How names of devices begin that go on with a port's id: those of trunks and their sub-ports among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -25,7 +28,7 @@ class Explanation:
 
 def find(tx: Tx, text: str) -> list[str]:
     """Ids of the ports whose id begins with a text, or whose device has that name; 1 statement."""
-    beginnings = {text, *(text[len(prefix) :] for prefix in ("tap", "qr-", "qg-", "ha-") if text.startswith(prefix))}
+    beginnings = {text, *(text[len(prefix) :] for prefix in DEVICES if text.startswith(prefix))}
     known = sa.or_(*(PORTS.c.id.startswith(beginning, autoescape=True) for beginning in beginnings))
     return list(tx.execute(sa.select(PORTS.c.id).where(known).order_by(PORTS.c.id)).scalars())
 

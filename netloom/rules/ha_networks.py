@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from netloom.model.errors import Conflict
-from netloom.model.fields import Missing, Resource
 from netloom.model.networks import NETWORK
 from netloom.model.owners import HA_PORT
 from netloom.model.subnets import SUBNET
 from netloom.rules import networks, ports, subnets
 from netloom.rules.context import Context
+from netloom.rules.standard import parsed_body
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.network import HA_NETWORKS, PORTS, ROUTERS
@@ -120,15 +120,9 @@ def _create(tx: Tx, context: Context, wanted: Mapping[str, str]) -> None:
         if settings.l3_ha_network_physical_name:
             provider["provider:physical_network"] = settings.l3_ha_network_physical_name
     names = [{"id": network_id, "name": f"HA network tenant {key}"} | provider for key, network_id in wanted.items()]
-    networks.create(tx, system, [_body(NETWORK, **body) for body in names])
+    networks.create(tx, system, [parsed_body(NETWORK, **body) for body in names])
     common = {"cidr": settings.l3_ha_net_cidr, "ip_version": 4, "gateway_ip": None, "enable_dhcp": False}
     within = [
         {"network_id": network_id, "name": f"HA subnet tenant {key}"} | common for key, network_id in wanted.items()
     ]
-    subnets.create(tx, system, [_body(SUBNET, **body) for body in within])
-
-
-def _body(resource: Resource, **values: Any) -> dict[str, Any]:
-    """A body as requests have it once they are parsed; what nobody owns has the empty project."""
-    defaults = {item.name: item.default for item in resource.fields if not isinstance(item.default, Missing)}
-    return defaults | {"project_id": ""} | values
+    subnets.create(tx, system, [parsed_body(SUBNET, **body) for body in within])

@@ -77,6 +77,7 @@ def create(tx: Tx, context: Context, bodies: list[Body]) -> list[Body]:
     rows = [
         standard.new_row(
             tx, NETWORK, body, id=network_id, status="ACTIVE", **_placed(segment),
+            is_default=body["is_default"] and body["router:external"],
             mtu=mtu.effective(context.settings, body["mtu"], segment.network_type, segment.physical_network),
         )
         for network_id, body, segment in zip(ids, bodies, found, strict=True)
@@ -109,6 +110,8 @@ def update(tx: Tx, context: Context, current: Body, changes: Body) -> Body:
         if attribute in changes:
             _share(tx, current, attribute, changes[attribute])
     plain = {name: value for name, value in changes.items() if name != "mtu" and name not in segments.PROVIDER}
+    after = current | changes
+    plain["is_default"] = after["is_default"] and after["router:external"]  # others lead nowhere
     changed = standard.update_row(tx, NETWORK, current, plain, **computed)
     if changed - {"name", "description", "is_default", "port_security_enabled"}:
         tx.changed("network", network_id)

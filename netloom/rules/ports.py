@@ -15,7 +15,17 @@ from netloom.model.fields import Missing
 from netloom.model.networks import NETWORK
 from netloom.model.owners import DHCP, FLOATING_IP, HA_PORT, ROUTER_PORTS, SERVICE_PREFIX
 from netloom.model.ports import PORT
-from netloom.rules import addresses, associations, binding, port_addresses, port_values, quotas, reading, standard
+from netloom.rules import (
+    addresses,
+    associations,
+    binding,
+    port_addresses,
+    port_values,
+    quotas,
+    reading,
+    standard,
+    trunk_ports,
+)
 from netloom.rules.context import Context
 from netloom.rules.port_groups import attach, check_groups, default_groups, member_groups, replace_groups
 from netloom.store.allocation import insert_new
@@ -154,8 +164,11 @@ def update_internal(tx: Tx, context: Context, current: View, changes: Mapping[st
     host, vif = _bound(tx, context, current, changes)
     computed |= {"binding_host_id": host, "binding_vif_type": vif}
     changed = standard.update_row(tx, PORT, current, plain, **computed)
-    if "binding:host_id" in changed or "binding:vif_type" in changed or changes.get("admin_state_up") is False:
+    rebound = not changed.isdisjoint(("binding:host_id", "binding:vif_type"))
+    if rebound or changes.get("admin_state_up") is False:
         tx.execute(PORTS.update().where(PORTS.c.id == port_id).values(status="DOWN"))
+    if rebound:
+        trunk_ports.follow(tx, context, {port_id: host})
     if children:
         standard.revise(tx, PORTS, [port_id])
     after = reading.by_ids(tx, context, PORT, [port_id])[0]
@@ -165,11 +178,15 @@ def update_internal(tx: Tx, context: Context, current: View, changes: Mapping[st
 
 
 def delete(tx: Tx, context: Context, current: View) -> None:
-    """Remove a port; floating IPs that lead to it lead nowhere then. Raises ServicePortInUse."""
+    """Remove a port; floating IPs that lead to it lead nowhere then.
+
+    Raises ServicePortInUse, PortInUseAsTrunkParent, PortInUseAsSubPort.
+    """
     owner, device_id = current["device_owner"], current["device_id"]
     table = ROUTERS if owner in SERVICE_PORTS else FLOATINGIPS if owner == FLOATING_IP else None
     if table is not None and tx.row(sa.select(table.c.id).where(table.c.id == device_id)) is not None:
         raise ServicePortInUse(port_id=current["id"], reason=f"has device owner {owner}")
+    trunk_ports.check_free(tx, current["id"])
     delete_internal(tx, context, [current["id"]])
 
 

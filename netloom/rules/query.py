@@ -12,11 +12,12 @@ from netloom.model.errors import NotFound
 from netloom.model.fields import Resource
 from netloom.model.resources import BY_PLURAL
 from netloom.rules.context import Context
+from netloom.rules.trunk_status import trunk_status
 from netloom.rules.visibility import Condition, Viewer, shared, viewer, visible
 from netloom.store.among import among_those
 from netloom.store.database import Tx
 from netloom.store.tables.base import METADATA
-from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS
+from netloom.store.tables.network import AGENTS, IP_ALLOCATIONS, NETWORKS, PORT_SECURITY_GROUPS, TAGS, TRUNKS
 
 Row = dict[str, Any]
 Lock = Literal["stay", "change"] | None
@@ -81,6 +82,10 @@ def _expressions(caller: Viewer, resource: Resource, alive_since: Any) -> dict[s
         external = sa.select(NETWORKS.c.router_external).where(NETWORKS.c.id == table.c.network_id)
         found["shared"] = shared(caller, "network", table.c.network_id)
         found["router:external"] = external.scalar_subquery()
+    if resource.name == "port":  # of which it is the parent: no attribute, but what some follow from
+        found["trunk_id"] = sa.select(TRUNKS.c.id).where(TRUNKS.c.port_id == table.c.id).scalar_subquery()
+    if resource.name == "trunk":
+        found["status"] = trunk_status()
     if resource.name == "agent":
         found["alive"] = AGENTS.c.heartbeat_timestamp >= alive_since
     return found

@@ -89,7 +89,7 @@ def delete(tx: Tx, _context: Context, current: Body) -> None:
         # A network is external for as long as somebody is granted external access to it.
         key, grants = current["object_id"], RBAC_POLICIES.c
         left = sa.exists().where(grants.object_id == key, grants.action == EXTERNAL)
-        tx.execute(NETWORKS.update().where(NETWORKS.c.id == key, ~left).values(router_external=False))
+        tx.execute(NETWORKS.update().where(NETWORKS.c.id == key, ~left).values(router_external=False, is_default=False))
     _shown(tx, current)
 
 

@@ -27,6 +27,7 @@ from netloom.store.tables.network import (
     ROUTER_BINDINGS,
     ROUTERS,
     SECURITY_GROUP_RULES,
+    SUB_PORTS,
     SUBNETS,
     TAGS,
 )
@@ -115,6 +116,17 @@ MEMBERSHIPS = _children(
     PORT_SECURITY_GROUPS.c.security_group_id,
     order=(PORT_SECURITY_GROUPS.c.security_group_id,),
 )
+BEHIND = _children(
+    SUB_PORTS.c.trunk_id,
+    SUB_PORTS.c.port_id,
+    SUB_PORTS.c.segmentation_type,
+    SUB_PORTS.c.segmentation_id,
+    order=(SUB_PORTS.c.segmentation_id,),
+)
+DETAILS = _Children(
+    BEHIND.statement.join(PORTS, PORTS.c.id == SUB_PORTS.c.port_id).add_columns(PORTS.c.mac_address),
+    (*BEHIND.names, "mac_address"),
+)
 
 
 def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
@@ -182,16 +194,32 @@ def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
     )
     configurations: dict[str, dict[str, Any]] = {row[0]: row[1] or {} for row in tx.tuples(agents)}
     for view in bound:
-        known = configurations.get(view["binding:host_id"], {})
+        known, trunk_id = configurations.get(view["binding:host_id"], {}), view["trunk_id"]
         view["binding:vif_details"] = {
             "connectivity": "l2",
             "port_filter": True,
             "ovs_hybrid_plug": bool(known.get("ovs_hybrid_plug", False)),
             "datapath_type": known.get("datapath_type", "system"),
-            "bridge_name": known.get("integration_bridge", "br-int"),
+            "bridge_name": f"tbr-{trunk_id[:10]}" if trunk_id else known.get("integration_bridge", "br-int"),
             "ovs_create_tap": False,
             "bound_drivers": {"0": "openvswitch"},
         }
+
+
+def _sub_ports(tx: Tx, _context: Context, views: Views) -> None:
+    _collect(tx, views, "sub_ports", BEHIND)
+
+
+def _trunk_details(tx: Tx, _context: Context, views: Views) -> None:
+    """The trunks of those ports that are parents; others do not show the attribute."""
+    behind: dict[str, list[dict[str, Any]]] = {view["trunk_id"]: [] for view in views.values() if view["trunk_id"]}
+    if not behind:
+        return
+    for trunk_id, *values in tx.tuples(DETAILS.statement, {"owners": behind.keys()}):
+        behind[trunk_id].append(dict(zip(DETAILS.names, values, strict=True)))
+    for view in views.values():
+        if view["trunk_id"]:
+            view["trunk_details"] = {"trunk_id": view["trunk_id"], "sub_ports": behind[view["trunk_id"]]}
 
 
 def _rules(tx: Tx, context: Context, views: Views) -> None:
@@ -238,10 +266,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "fixed_ips": _fixed_ips,
         "security_groups": _groups,
         "binding:vif_details": _vif_details,
+        "trunk_details": _trunk_details,
         "tags": _tags,
     },
     "router": {"external_gateway_info": _gateway, "availability_zones": _router_zones, "tags": _tags},
     "floatingip": {"port_details": _port_details, "tags": _tags},
     "security_group": {"security_group_rules": _rules, "tags": _tags},
+    "trunk": {"sub_ports": _sub_ports, "tags": _tags},
 }
 """The children of each resource, by the attribute that shows them."""

@@ -12,7 +12,7 @@ from netloom.model.networks import NETWORK
 from netloom.model.owners import HA_ROUTER_INTERFACE, ROUTER_INTERFACE
 from netloom.model.ports import PORT
 from netloom.model.subnets import SUBNET
-from netloom.rules import ports, reading, standard
+from netloom.rules import ports, reading, standard, trunk_ports
 from netloom.rules.context import Context
 from netloom.rules.lookup import require
 from netloom.rules.router_ports import Attached, attached, check_overlap
@@ -72,9 +72,9 @@ class RouterInterfaceInUseByRoute(Conflict):
 def add_router_interface(tx: Tx, context: Context, current: View, body: Body) -> View:
     """Attach a router to a subnet, at the subnet's gateway address, or to a port that nothing uses.
 
-    Raises: HTTPBadRequest, SubnetNotFound, PortNotFound, PortInUse, BadRequest (the subnet has no gateway address, is
-    attached, overlaps with one that is, or is foreign and not shared; the port has no address or several IPv4
-    subnets), and what ports raise (the gateway address is taken).
+    Raises: HTTPBadRequest, SubnetNotFound, PortNotFound, PortInUse, PortInUseAsTrunkParent, BadRequest (the subnet has
+    no gateway address, is attached, overlaps with one that is, or is foreign and not shared; the port has no address or
+    several IPv4 subnets), and what ports raise (the gateway address is taken).
     """
     subnet_id, port_id = _targets(body)
     if (subnet_id is None) == (port_id is None):
@@ -165,6 +165,7 @@ def _attach_port(tx: Tx, context: Context, router: View, port_id: str) -> View:
     port = require(tx, context, PORT, port_id, "fixed_ips", "security_groups", lock="change")
     if port["device_id"]:
         raise PortInUse(port_id=port_id, net_id=port["network_id"], device_id=port["device_id"])
+    trunk_ports.check_free(tx, port_id)
     if not port["fixed_ips"]:
         raise BadRequest(resource="router", msg="Router port must have at least one fixed IP")
     subnets = reading.by_ids(tx, context, SUBNET, sorted({place["subnet_id"] for place in port["fixed_ips"]}))

@@ -10,10 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from netloom.model.fields import Resource
+from netloom.model.fields import Missing, Resource
 from netloom.rules.query import table_of
 from netloom.store.among import among
 from netloom.store.database import Tx
+
+
+def parsed_body(resource: Resource, **values: Any) -> dict[str, Any]:
+    """A body as requests have it once they are parsed, for what the rules make themselves; nobody's unless told."""
+    defaults = {item.name: item.default for item in resource.fields if not isinstance(item.default, Missing)}
+    return defaults | {"project_id": ""} | values
 
 
 def stamp(tx: Tx, table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:

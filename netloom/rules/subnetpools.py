@@ -13,6 +13,7 @@ from netloom.model.subnets import SUBNETPOOL
 from netloom.rules import quotas, reading, standard
 from netloom.rules.context import Context
 from netloom.rules.subnet_values import Network
+from netloom.rules.visibility import viewer, visible
 from netloom.store.database import Tx
 from netloom.store.tables.network import RBAC_POLICIES, SUBNETPOOLS, SUBNETS, TAGS
 
@@ -21,6 +22,8 @@ LENGTHS = {4: (8, 32), 6: (64, 128)}
 """Default least and greatest prefix length by IP version."""
 QUOTA_UNIT = {4: 32, 6: 64}
 """Prefix length of what ``default_quota`` counts, by IP version."""
+
+ONE_DEFAULT = "A default subnetpool for this IP family has already been set. Only one default may exist per IP family"
 
 
 class EmptySubnetPoolPrefixList(BadRequest):
@@ -157,6 +160,14 @@ def remove_prefixes(tx: Tx, context: Context, current: Body, body: Body) -> Body
     return _set_prefixes(tx, current, _merged([str(prefix) for prefix in rest]))
 
 
+def defaults(tx: Tx, context: Context) -> dict[int, Body]:
+    """Id, IP version and default prefix length of the default pools that the caller may know of, by IP version."""
+    columns = (SUBNETPOOLS.c.id, SUBNETPOOLS.c.ip_version, SUBNETPOOLS.c.default_prefixlen)
+    mine = visible(viewer(context), SUBNETPOOL, SUBNETPOOLS)
+    statement = sa.select(*columns).where(SUBNETPOOLS.c.is_default.is_(True), mine)
+    return {row["ip_version"]: row for row in tx.rows(statement.order_by(SUBNETPOOLS.c.ip_version))}
+
+
 def cut(tx: Tx, context: Context, pool_id: str, cuts: Sequence[Cut], pool: Body) -> list[Network]:
     """Cut prefixes from a pool (its locked view), none of which overlaps a subnet of the pool.
 
@@ -257,9 +268,10 @@ def _lengths(version: int, current: Body, body: Body) -> Body:
 
 
 def _check_default(tx: Tx, version: int) -> None:
+    tx.alone("default subnet pool")  # nobody makes another one until this transaction ends
     held = sa.select(SUBNETPOOLS.c.id).where(SUBNETPOOLS.c.is_default.is_(True), SUBNETPOOLS.c.ip_version == version)
     if tx.row(held) is not None:
-        raise InvalidInput(error_message=f"A default subnetpool for IPv{version} has already been set")
+        raise InvalidInput(error_message=ONE_DEFAULT)
 
 
 def _listed(body: Body) -> list[str]:

@@ -15,7 +15,7 @@ from netloom.rules.context import Context
 from netloom.rules.networks import OWN_PORTS
 from netloom.rules.subnet_values import Network
 from netloom.store.database import Tx
-from netloom.store.tables.network import IP_ALLOCATIONS, NETWORKS, PORTS, SUBNETPOOLS, SUBNETS, TAGS
+from netloom.store.tables.network import IP_ALLOCATIONS, NETWORKS, PORTS, SUBNETS, TAGS
 
 Body = dict[str, Any]
 PREFIX_DELEGATION = "prefix_delegation"
@@ -188,15 +188,15 @@ def _row(tx: Tx, context: Context, body: Body, network: Network, decided: Body) 
 
 def _prefixes(tx: Tx, context: Context, bodies: Sequence[Body]) -> list[tuple[Network, str | None, bool]]:
     """Prefix and pool of each new subnet, and whether the pool chose the prefix."""
-    defaults = _default_pools(tx) if any(body.get("use_default_subnetpool") for body in bodies) else {}
+    defaults = subnetpools.defaults(tx, context) if any(body.get("use_default_subnetpool") for body in bodies) else {}
     found: list[tuple[Network, str | None, bool] | None] = []
     cuts: dict[str, list[tuple[int, subnetpools.Cut]]] = defaultdict(list)
     for index, body in enumerate(bodies):
         pool_id, cidr, length = body.get("subnetpool_id"), body.get("cidr"), body.get("prefixlen")
         if body.get("use_default_subnetpool") and not pool_id:
             if body["ip_version"] not in defaults:
-                raise BadRequest(resource="subnets", msg=f"No default subnetpool for IPv{body['ip_version']}")
-            pool_id = defaults[body["ip_version"]]
+                raise BadRequest(resource="subnets", msg=f"No default subnetpool found for IPv{body['ip_version']}")
+            pool_id = defaults[body["ip_version"]]["id"]
         if cidr and length is not None:
             raise BadRequest(resource="subnets", msg="cidr and prefixlen must not be supplied together")
         if pool_id and not cidr and body.get("allocation_pools"):
@@ -229,11 +229,6 @@ def _cut(
         networks = subnetpools.cut(tx, context, pool_id, [item for _, item in wanted], by_id[pool_id])
         for (index, item), network in zip(wanted, networks, strict=True):
             found[index] = (network, pool_id, item.cidr is None)
-
-
-def _default_pools(tx: Tx) -> dict[int, str]:
-    statement = sa.select(SUBNETPOOLS.c.ip_version, SUBNETPOOLS.c.id).where(SUBNETPOOLS.c.is_default.is_(True))
-    return {row[0]: row[1] for row in tx.tuples(statement)}
 
 
 def _delegated(body: Body) -> Network:

@@ -25,7 +25,7 @@ class HostSettings:
     local_ip: str
     l2_population: bool
     firewall_driver: str
-    """``openvswitch``: flows enforce security groups; ``noop``: nothing does."""
+    """What enforces security groups: ``openvswitch``: flows; ``iptables_hybrid``: iptables; ``noop``: nothing."""
     report_interval: float
     """Seconds between heartbeats."""
     audit_interval: float

@@ -102,6 +102,7 @@ def network_settings(conf: cfg.ConfigOpts) -> NetworkSettings:
         quotas={option.dest.removeprefix("quota_"): conf.quotas[option.dest] for option in SERVER_OPTIONS["quotas"]},
         pagination_max_limit=conf.pagination_max_limit,
         default_availability_zones=tuple(conf.default_availability_zones),
+        service_plugins=None if conf.service_plugins is None else frozenset(conf.service_plugins),
     )
 
 
@@ -167,9 +168,9 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
 
 
 def _firewall_driver(conf: cfg.ConfigOpts) -> str:
-    """What filters: flows do for the hybrid driver too, so that security groups are enforced under either name."""
+    """What filters: nothing when security groups are off."""
     configured = FIREWALL_DRIVERS[conf.securitygroup.firewall_driver]
-    return "openvswitch" if conf.securitygroup.enable_security_group and configured != "noop" else "noop"
+    return configured if conf.securitygroup.enable_security_group else "noop"
 
 
 def _domain(id: str | None, name: str) -> dict[str, str]:

@@ -51,3 +51,5 @@ class NetworkSettings:
     pagination_max_limit: int = 0
     """0: no bound."""
     default_availability_zones: tuple[str, ...] = ()
+    service_plugins: frozenset[str] | None = None
+    """What is offered beside the core; None: everything."""

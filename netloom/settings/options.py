@@ -39,6 +39,12 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
             choices=["ml2", "neutron.plugins.ml2.plugin.Ml2Plugin"],
             help="Accepted as it is; there is one core.",
         ),
+        cfg.Opt(
+            "service_plugins",
+            List(Parsed(types.service_plugin)),
+            help="What is offered beside the core. Without `trunk` in it there are no trunks; all else is always there."
+            " Default: everything.",
+        ),
         cfg.Opt("base_mac", Parsed(types.mac), default="fa:16:3e:00:00:00", help="The first octets of MAC addresses."),
         cfg.BoolOpt("use_ssl", default=False, help="Accepted as false: put a TLS proxy in front."),
         cfg.IntOpt("max_dns_nameservers", default=5, min=0, help="Name servers of a subnet at most."),
@@ -94,6 +100,7 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
             "security_group": 10,
             "security_group_rule": 100,
             "rbac_policy": 10,
+            "trunk": -1,
         }.items()
     ],
     "database": [
@@ -284,7 +291,8 @@ AGENT_OPTIONS: dict[str, list[cfg.Opt]] = {
             "firewall_driver",
             default="openvswitch",
             choices=list(FIREWALL_DRIVERS),
-            help="What enforces security groups; noop: nothing does.",
+            help="What enforces security groups: flows of Open vSwitch, or iptables on a Linux bridge before each "
+            "instance (iptables_hybrid); noop: nothing does.",
         ),
         cfg.BoolOpt("enable_security_group", default=True, help="Whether security groups are enforced."),
     ],

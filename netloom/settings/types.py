@@ -148,6 +148,11 @@ def database(text: str) -> str:
     return f"{DATABASES[scheme]}://{rest}"
 
 
+def service_plugin(text: str) -> str:
+    """A service plugin's name, also from the name of Neutron's class for it: ``neutron.services.NAME.…``."""
+    return text.removeprefix("neutron.services.").partition(".")[0]
+
+
 def page_limit(text: str | int) -> int:
     """A number of entries; 0 stands for no bound (-1 or ``infinite``)."""
     if text == "infinite":

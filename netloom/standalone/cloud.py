@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,13 +32,16 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S10
 class Cloud:
     """The services of an all-in-one server."""
 
-    def __init__(self, store: Store, settings: ServerSettings) -> None:
-        """With the server's database and settings; ``bootstrap`` must have run once."""
+    def __init__(self, store: Store, settings: ServerSettings, console_log: Callable[[str, str], str | None]) -> None:
+        """With the server's database and settings; ``bootstrap`` must have run once.
+
+        ``console_log`` asks a host what an instance said.
+        """
         sealer = Sealer.of(store)
         self.authenticate = EmbeddedAuthenticator(store, sealer)
         host, port = settings.listen
         self._networking = Networking((EVERYWHERE.get(host, host), port), _ServiceToken(store, sealer))
-        compute = Compute(store, self._networking, settings.network, settings.state_dir)
+        compute = Compute(store, self._networking, settings.network, console_log)
         self.services: Mapping[str, Any] = {
             "/identity": identity_service(store, sealer, self.authenticate.forget),
             "/compute": compute_service(compute, self.authenticate),

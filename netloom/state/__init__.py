@@ -7,12 +7,14 @@ Origins do not take part in equality: two plans that want the same thing are the
 """
 
 from netloom.state.daemons import Daemon, File
+from netloom.state.devices import Device
 from netloom.state.elections import Election
 from netloom.state.element import Element, Key
 from netloom.state.filters import Chain, FilterTable
 from netloom.state.host import Changes, Facts, Failure, HostState, Interface
 from netloom.state.instances import Instance, Nic
 from netloom.state.links import Address, Namespace, Route, Sysctl, Veth
+from netloom.state.linux_bridges import IpSet, LinuxBridge
 from netloom.state.switch import Bridge, Flow, SwitchPort
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Chain",
     "Changes",
     "Daemon",
+    "Device",
     "Election",
     "Element",
     "Facts",
@@ -31,7 +34,9 @@ __all__ = [
     "HostState",
     "Instance",
     "Interface",
+    "IpSet",
     "Key",
+    "LinuxBridge",
     "Namespace",
     "Nic",
     "Route",

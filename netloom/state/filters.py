@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from netloom.state.element import Element, Key
 
+SHARED_MARK = "neutron-openvswi-"
+"""Begins the names of our chains in the host's own namespace, as runbooks know them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
@@ -21,7 +24,11 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterTable(Element):
-    """One whole table of one family in a namespace that is ours alone; loaded atomically by restore."""
+    """One whole table of one family in a namespace that is ours alone; loaded atomically by restore.
+
+    In the host's own namespace (``""``), which is not ours alone, it is only our part of the table: the chains whose
+    names begin with ``SHARED_MARK``, and the rules of built-in chains that jump to them.
+    """
 
     namespace: str
     family: int

@@ -79,11 +79,15 @@ class HostState:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface that somebody plugged into br-int for a port (os-vif's ``iface-id``)."""
+    """An interface that somebody plugged into a bridge for a port (os-vif's ``iface-id``)."""
 
     device: str
     port_id: str
     mac: str
+    bridge: str = ""
+    """Where it is; empty when it is yet to come, and will be where it belongs."""
+    ours: bool = False
+    """Whether we plugged it ourselves, for a service or for an instance of our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class Facts:
     """Plugged interfaces by port id; flows are planned only for devices that are there."""
     vlans: Mapping[str, int] = field(default_factory=dict)
     """Local VLAN by network id, as found on the ports of br-int; they stay as they are."""
+    zones: Mapping[str, int] = field(default_factory=dict)
+    """Conntrack zone of each sub-port that has one of its own, by port id; they stay, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from netloom.state.element import Element, Key
 
+CONTAINER, QEMU = "container", "qemu"
+"""What an instance can be: a container, or a machine with a kernel of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
@@ -29,6 +32,7 @@ class Instance(Element):
     boot: int = 0
     """Counts the reboots asked for; a higher number than the running one's starts it anew."""
     nics: tuple[Nic, ...] = ()
+    hypervisor_type: str = CONTAINER
 
     @property
     def key(self) -> Key:
@@ -38,4 +42,5 @@ class Instance(Element):
         nics = ",".join(f"{n.device}/{n.mac}/{n.mtu}" for n in self.nics)
         power = "on" if self.running else "off"
         state = f"power={power} boot={self.boot} memory={self.memory_mb}"
-        return f"instance {self.id} hostname={self.hostname} image={self.image} {state} nics={nics}"
+        kind = "" if self.hypervisor_type == CONTAINER else f" hypervisor={self.hypervisor_type}"
+        return f"instance {self.id}{kind} hostname={self.hostname} image={self.image} {state} nics={nics}"

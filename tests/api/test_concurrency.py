@@ -10,6 +10,9 @@ import urllib3
 import uvicorn
 
 from netloom.api.app import create_app
+from netloom.feed.protocol import Role
+from netloom.rules import agents
+from netloom.rules.context import Context
 from tests.api.client import authenticate
 
 CLIENTS = 12
@@ -30,9 +33,9 @@ def server(store, settings, policy):
     thread.join()
 
 
-def _at_once(server, requests):
+def _at_once(server, requests, token="member:alpha"):
     """The answers to requests (method, path, body), sent by many clients at the same time."""
-    pool = urllib3.PoolManager(maxsize=CLIENTS, block=True, headers={"X-Auth-Token": "member:alpha"})
+    pool = urllib3.PoolManager(maxsize=CLIENTS, block=True, headers={"X-Auth-Token": token})
 
     def send(request):
         method, path, body = request
@@ -89,3 +92,47 @@ def test_a_network_is_deleted_while_ports_come(server, alice):
         assert (created, deleted) in {(201, 409), (404, 204)}
     left = {network["id"] for network in alice.get("networks")["networks"]}
     assert {port["network_id"] for port in alice.get("ports")["ports"]} == left
+
+
+def _sub_ports(port, tag=1):
+    return {"sub_ports": [{"port_id": port, "segmentation_type": "vlan", "segmentation_id": tag}]}
+
+
+@pytest.fixture
+def hosts(store, settings):
+    """Names of hosts that can plug ports."""
+    system = Context("", "", frozenset({"admin"}), True, settings=settings)
+    role = Role("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", {"tunnel_types": ["vxlan"]})
+    names = [f"h{number}" for number in range(4)]
+    with store.write() as tx:
+        agents.heartbeats(tx, system, {name: ([role], True) for name in names})
+    return names
+
+
+def test_sub_ports_are_where_their_parent_is_whoever_was_first(server, alice, admin, hosts):
+    network = alice.network()["id"]
+    trunks = [alice.post("trunks", {"trunk": {"port_id": alice.port(network)["id"]}})["trunk"] for _ in range(5)]
+    requests = []
+    for tag, host in enumerate(hosts, start=1):
+        for trunk in trunks:
+            added = _sub_ports(alice.port(network)["id"], tag)
+            requests.append(("PUT", f"trunks/{trunk['id']}/add_subports", added))
+            requests.append(("PUT", f"ports/{trunk['port_id']}", {"port": {"binding:host_id": host}}))
+    answers = _at_once(server, requests, "admin:alpha")
+    assert {status for status, _ in answers} == {200}
+    places = {port["id"]: port["binding:host_id"] for port in admin.get("ports")["ports"]}
+    for trunk in alice.get("trunks")["trunks"]:
+        assert len(trunk["sub_ports"]) == len(hosts)
+        assert {places[sub["port_id"]] for sub in trunk["sub_ports"]} == {places[trunk["port_id"]]}
+
+
+def test_a_port_joins_one_trunk(server, alice):
+    network = alice.network()["id"]
+    wanted = alice.port(network)["id"]
+    trunks = [alice.post("trunks", {"trunk": {"port_id": alice.port(network)["id"]}})["trunk"]["id"] for _ in range(6)]
+    requests = [("PUT", f"trunks/{trunk}/add_subports", _sub_ports(wanted)) for trunk in trunks]
+    requests += [("POST", "trunks", {"trunk": {"port_id": wanted}})] * 4
+    requests += [("DELETE", f"ports/{wanted}", None)]
+    answers = _at_once(server, requests)
+    assert sum(status < 300 for status, _ in answers) == 1
+    assert {status for status, _ in answers} <= {200, 201, 204, 404, 409}

@@ -129,6 +129,9 @@ def test_address_groups_answer_actions_with_themselves(alice):
 
 def test_pools_answer_actions_with_their_prefixes(alice):
     pool = alice.post("subnetpools", {"subnetpool": {"name": "p", "prefixes": ["10.0.0.0/16"]}})["subnetpool"]
+    lengths = [pool[f"{name}_prefixlen"] for name in ("min", "default", "max")]
+    assert lengths == ["8", "8", "32"], "texts, as the reference has them"
+    assert alice.get("subnetpools?min_prefixlen=8")["subnetpools"] == [pool]
     changed = alice.put(f"subnetpools/{pool['id']}/add_prefixes", {"prefixes": ["10.2.0.0/16"]})
     assert changed == {"prefixes": ["10.0.0.0/16", "10.2.0.0/16"]}
 

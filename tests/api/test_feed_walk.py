@@ -25,7 +25,7 @@ SETTINGS = NetworkSettings(
 )
 SYSTEM = Context("", "", frozenset({"admin"}), True, settings=SETTINGS)
 STEPS = 120
-KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer"}
+KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer", "trunk"}
 """Of fragments that agents must have been told of."""
 
 
@@ -55,6 +55,8 @@ class Walk:
         self.view = View(SETTINGS)
         self.agents: dict[str, Agent] = {}
         self.accepted = 0
+        self.kinds: set[str] = set()
+        """Kinds of the fragments that agents were told of."""
         self.done: list[tuple[str, str, object]] = []
 
     def one(self, collection: str) -> str:
@@ -148,6 +150,34 @@ class Walk:
         self.ask("PUT", router, {"router": {"ha": self.random.random() < 0.5}})
         self.ask("PUT", router, {"router": {"admin_state_up": True}})
 
+    def free_port(self) -> str:
+        """Id of a new port that nothing uses; of none when that is refused."""
+        answer = self.api.ask("POST", "ports", {"port": {"network_id": self.one("networks")}})
+        return answer.json()["port"]["id"] if answer.status_code == 201 else "11111111-1111-1111-1111-111111111111"
+
+    def sub_ports(self) -> list[dict]:
+        tags = self.random.sample(range(1, 9), self.random.randrange(1, 3))
+        return [{"port_id": self.free_port(), "segmentation_type": "vlan", "segmentation_id": tag} for tag in tags]
+
+    def trunk(self) -> None:
+        parent = self.free_port()
+        self.ask("POST", "trunks", {"trunk": {"port_id": parent, "sub_ports": self.sub_ports()}})
+        self.bind_trunk()
+
+    def bind_trunk(self) -> None:
+        trunks = self.api.get("trunks")["trunks"]
+        if trunks:
+            port = self.random.choice(trunks)["port_id"]
+            self.ask("PUT", f"ports/{port}", {"port": {"binding:host_id": self.random.choice((*HOSTS, "", "unknown"))}})
+
+    def change_trunk(self) -> None:
+        trunk = f"trunks/{self.one('trunks')}"
+        if self.random.random() < 0.6:
+            self.ask("PUT", f"{trunk}/add_subports", {"sub_ports": self.sub_ports()})
+        else:
+            held = self.api.ask("GET", trunk).json().get("trunk", {}).get("sub_ports", [])
+            self.ask("PUT", f"{trunk}/remove_subports", {"sub_ports": held[:1]})
+
     def floating_ip(self) -> None:
         body = {"floating_network_id": self.one("networks")}
         if self.random.random() < 0.7:
@@ -176,7 +206,7 @@ class Walk:
     def delete(self) -> None:
         collections = (
             "ports", "ports", "subnets", "networks", "routers", "floatingips", "security-groups",
-            "security-group-rules", "security-group-rules", "address-groups",
+            "security-group-rules", "security-group-rules", "address-groups", "trunks",
         )  # fmt: skip
         collection = self.random.choice(collections)
         self.ask("DELETE", f"{collection}/{self.one(collection)}")
@@ -205,7 +235,7 @@ class Walk:
         seldom = (
             self.network, self.subnet, self.subnet, self.heartbeat, self.server, self.drop_server, self.router,
             self.gateway, self.ha, self.floating_ip, self.group, self.rule, self.rule, self.addresses, self.schedule,
-            self.reconnect,
+            self.reconnect, self.trunk, self.bind_trunk, self.change_trunk, self.change_trunk,
         )  # fmt: skip
         self.random.choice((*often, *often, *seldom))()
 
@@ -215,6 +245,7 @@ class Walk:
         for agent in self.agents.values():
             if (update := updates.get(agent.slice)) is not None:
                 agent.take(update)
+                self.kinds.update(piece.name.partition("/")[0] for piece in update.pieces)
 
     def check(self) -> None:
         topology = Topology()
@@ -235,12 +266,12 @@ def test_differences_lead_to_the_same_as_starting_over(store, policy, seed):
         walk.agents[host] = Agent(Slice(host, {}))
     for _ in range(20):
         walk.heartbeat()
-    for step in range(STEPS):
+    steps = 0
+    while steps < STEPS or not walk.kinds >= KINDS:
+        assert steps < 4 * STEPS, f"never told of: {KINDS - walk.kinds}"
         walk.step()
-        if walk.random.random() < 0.6 or step == STEPS - 1:
+        steps += 1
+        if walk.random.random() < 0.6 or steps >= STEPS:
             walk.follow()
             walk.check()
     assert walk.accepted > STEPS / 3
-    assert {name.partition("/")[0] for agent in walk.agents.values() for name in agent.holds} >= {
-        "port", "network", "security_group", "dhcp", "router", "neighbour", "peer",
-    }  # fmt: skip

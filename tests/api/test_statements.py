@@ -27,7 +27,7 @@ class World:
         """What a new object of a resource is made of."""
         self.count += 1
         number = self.count
-        return {
+        made = {
             "network": {"name": f"n{number}"},
             "subnet": {"network_id": self.inner, "cidr": f"10.{number}.0.0/24", "ip_version": 4},
             "port": {"network_id": self.network, "security_groups": [self.group], "tags": ["a"],
@@ -41,13 +41,22 @@ class World:
             "subnetpool": {"name": f"p{number}", "prefixes": [f"172.16.{number}.0/24"]},
             "rbac_policy": {"object_type": "network", "object_id": self.inner, "action": "access_as_shared",
                             "target_tenant": f"{number:032x}"},
+            "trunk": lambda: {"port_id": self.port(), "sub_ports": [
+                {"port_id": self.port(), "segmentation_type": "vlan", "segmentation_id": tag}
+                for tag in range(1, self.size + 1)]},
         }[name]  # fmt: skip
+        return made() if callable(made) else made
+
+    def port(self):
+        """A port that nothing uses."""
+        return self.admin.port(self.inner)["id"]
 
 
 COLLECTIONS = {
     "networks": "network", "subnets": "subnet", "ports": "port", "routers": "router", "floatingips": "floatingip",
     "security-groups": "security_group", "security-group-rules": "security_group_rule",
     "address-groups": "address_group", "subnetpools": "subnetpool", "rbac-policies": "rbac_policy",
+    "trunks": "trunk",
 }  # fmt: skip
 QUOTAS = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule", "rbac_policy")
 CHANGES = {
@@ -71,8 +80,9 @@ def _measure(world, store, collection, name):
         return answer
 
     admin = world.admin
+    body = world.body(name)
     note("list", lambda: admin.get(collection))
-    made = note("create", lambda: admin.post(collection, {name: world.body(name)}))[name]
+    made = note("create", lambda: admin.post(collection, {name: body}))[name]
     path = f"{collection}/{made['id']}"
     note("show", lambda: admin.get(path))
     note("update", lambda: admin.put(path, {name: CHANGES.get(name, {"name": "changed"})}))
@@ -81,8 +91,8 @@ def _measure(world, store, collection, name):
 
 
 def _wipe(admin):
-    for collection in ("floatingips", "routers", "ports", "rbac-policies", "subnets", "networks", "subnetpools",
-                       "security-group-rules", "security-groups", "address-groups"):  # fmt: skip
+    for collection in ("trunks", "floatingips", "routers", "ports", "rbac-policies", "subnets", "networks",
+                       "subnetpools", "security-group-rules", "security-groups", "address-groups"):  # fmt: skip
         plural = collection.replace("-", "_")
         for item in admin.get(collection)[plural]:
             admin.ask("DELETE", f"{collection}/{item['id']}")

@@ -19,11 +19,12 @@ class Clients:
     def __init__(self, machine: Machine) -> None:
         """``machine`` is where they run."""
         self.machine = machine
-        self._client = Warm(machine)
+        self.client = Warm(machine)
+        """Ready to run commands."""
 
     def close(self) -> None:
         """End them."""
-        self._client.close()
+        self.client.close()
 
     def machine_of(self, _server: str) -> Machine:
         """Where an instance runs."""
@@ -40,7 +41,7 @@ class Clients:
         """
         words = [*command.split(), *more]
         plain = SILENT & set(words) or "ssh" in words or command.startswith("console")
-        code, output, errors = self._client.run([*words, *([] if plain else ["-f", "json"])], self.environment(user))
+        code, output, errors = self.client.run([*words, *([] if plain else ["-f", "json"])], self.environment(user))
         if code and check:
             raise AssertionError(f"openstack {' '.join(words)} ended with {code}\n{output}\n{errors}")
         if code:

@@ -1,4 +1,4 @@
-"""Unmodified ``neutron`` and ``nova`` clients of years ago, and the tables that they print."""
+"""Unmodified ``neutron``, ``nova`` and ``glance`` clients of years ago, and the tables that they print."""
 
 import shlex
 from collections.abc import Iterator
@@ -69,6 +69,10 @@ class Legacy:
     def nova(self, command: str, *more: str, user: str = "admin", check: bool = True) -> Said:
         """Run ``nova``; ``command`` is split at blanks, ``more`` is not."""
         return self._run("nova", [*command.split(), *more], user, check)
+
+    def glance(self, command: str, *more: str, user: str = "admin", check: bool = True) -> Said:
+        """Run ``glance``; ``command`` is split at blanks, ``more`` is not."""
+        return self._run("glance", [*command.split(), *more], user, check)
 
     def _run(self, program: str, words: list[str], user: str, check: bool) -> Said:
         variables = environment(self._of(user))

@@ -8,57 +8,14 @@ import uuid
 
 import pytest
 
-from tests.e2e.cloud import Cloud
-from tests.sandbox import eventually, sandbox
-
-HOST, GATEWAY, FLOATING = "172.16.0.120", "172.16.0.253", "172.16.0.118"
-INTERNET, OUTSIDE = "8.8.8.8", "outside"
+from tests.e2e.first_cloud import FLOATING, GATEWAY, HOST, INTERNET, OUTSIDE, place
+from tests.sandbox import eventually
 
 
 @pytest.fixture(scope="module")
 def story():
-    """A cloud on a machine with the device ens160, behind which a gateway and the Internet are."""
-    with sandbox() as machine:
-        for command in (
-            f"netns add {OUTSIDE}",
-            f"link add ens160 type veth peer name eth0 netns {OUTSIDE}",
-            "link set ens160 up",
-            f"-n {OUTSIDE} address add {GATEWAY}/24 dev eth0",
-            f"-n {OUTSIDE} address add {INTERNET}/32 dev lo",
-            f"-n {OUTSIDE} link set lo up",
-            f"-n {OUTSIDE} link set eth0 up",
-            f"netns exec {OUTSIDE} ethtool -K eth0 tx off",
-        ):
-            machine.run("ip", *command.split())
-        yield Story(Cloud(machine, "--bare", "--external", f"{HOST}/24", "--external-device", "ens160"))
-
-
-class Story:
-    """What the tests tell each other."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.machine = cloud.machine
-        self.ids: dict[str, str] = {}
-
-    @property
-    def router(self) -> str:
-        return f"qrouter-{self.ids['router']}"
-
-    def namespaces(self) -> set[str]:
-        """Those that are there, but for the one that stands for the world."""
-        return {line.split()[0] for line in self.machine.run("ip", "netns").stdout.splitlines()} - {OUTSIDE}
-
-    def mac(self, device: str) -> str:
-        return self.machine.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
-
-    def in_router(self, *argv: str) -> str:
-        return self.machine.run("ip", "netns", "exec", self.router, *argv).stdout
-
-    def device(self, prefix: str, owner: str) -> str:
-        """The device of the router's port with this owner."""
-        ports = self.cloud.openstack(f"port list --router {self.ids['router']} --device-owner {owner}")
-        return prefix + ports[0]["ID"][:11]
+    with place() as made:
+        yield made
 
 
 def test_images_are_listed_by_id_and_name(story):
@@ -144,11 +101,7 @@ def test_the_router_pings_its_addresses_and_the_internet(story):
 
 
 def test_an_instance_starts_with_an_address_of_the_pool(story):
-    story.machine.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.netloom-openstack")
-    story.machine.run(
-        "sh", "-c", "mv /root/.netloom-openstack /run/openstack.pem; mv /root/.netloom-openstack.pub /run/"
-    )
-    story.cloud.openstack("keypair create --public-key /run/.netloom-openstack.pub openstack")
+    story.cloud.openstack(f"keypair create --public-key {story.make_key()} openstack")
     server = story.cloud.openstack(
         "server create --image Ubuntu14.4 --flavor m1.small --key-name openstack --network demo-net --wait web1"
     )
@@ -163,32 +116,20 @@ def test_the_floating_ip_of_our_choice(story):
     assert (made["floating_ip_address"], made["status"], made["port_id"]) == (FLOATING, "DOWN", None)
     story.cloud.openstack(f"server add floating ip web1 {FLOATING}")
     for protocol in ("icmp", "tcp --dst-port 22"):
-        story.cloud.openstack(f"security group rule create --protocol {protocol} {default_group(story)}")
+        story.cloud.openstack(f"security group rule create --protocol {protocol} {story.default_group()}")
     eventually(lambda: story.machine.run("ping", "-c1", "-W1", FLOATING, check=False).returncode == 0, what="ping")
     eventually(lambda: story.cloud.openstack(f"floating ip show {FLOATING}")["status"] == "ACTIVE")
     (addresses,) = (server["Networks"] for server in story.cloud.openstack("server list"))
     assert addresses == {"demo-net": [story.ids["address"], FLOATING]}
 
 
-def default_group(story) -> str:
-    groups = story.cloud.openstack("security group list --project admin")
-    return next(group["ID"] for group in groups if group["Name"] == "default")
-
-
-def ssh(story, *command: str) -> str:
-    options = ["-i", "/run/openstack.pem", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    return story.machine.run(
-        "ssh", *options, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", f"ubuntu@{FLOATING}", *command
-    ).stdout
-
-
 def test_the_key_alone_opens_a_shell(story):
-    assert ssh(story, "hostname").strip() == "web1"
-    assert ssh(story, "id", "-un").strip() == "ubuntu"
+    assert story.ssh("hostname").strip() == "web1"
+    assert story.ssh("id", "-un").strip() == "ubuntu"
 
 
 def test_traffic_to_the_outside_works_from_the_instance(story):
-    assert " 0% packet loss" in ssh(story, "ping", "-c", "3", INTERNET)
+    assert " 0% packet loss" in story.ssh("ping", "-c", "3", INTERNET)
     outside = ("ip", "netns", "exec", OUTSIDE)
     server = story.machine.popen(
         *outside, "python3", "-m", "http.server", "--bind", INTERNET, "80", "--directory", "/run"
@@ -196,7 +137,7 @@ def test_traffic_to_the_outside_works_from_the_instance(story):
     try:
         asked = (*outside, "curl", "-s", f"http://{INTERNET}/")
         eventually(lambda: story.machine.run(*asked, check=False).returncode == 0)
-        assert "<html" in ssh(story, "sudo", "wget", "-q", "-O", "-", f"http://{INTERNET}/").lower()
+        assert "<html" in story.ssh("sudo", "wget", "-q", "-O", "-", f"http://{INTERNET}/").lower()
     finally:
         server.kill()
         server.wait()

@@ -1,10 +1,15 @@
-"""Security groups and anti-spoofing, by packets between instances."""
+"""Security groups and anti-spoofing, by packets between instances: enforced by flows, and by iptables.
+
+The host changes its firewall driver in between, while its instances run.
+"""
 
 import contextlib
+import re
 from types import SimpleNamespace
 
 import pytest
 
+from tests.e2e.cloud import CONFIG
 from tests.e2e.world import Guest, World
 from tests.sandbox import eventually
 
@@ -18,6 +23,10 @@ for _ in range(3):
     card.send(head + mac + claimed + bytes(6) + claimed)
 """
 """Announces an address that may be somebody else's."""
+HYBRID = "iptables_hybrid"
+OTHER = {"openvswitch": HYBRID, HYBRID: "openvswitch"}
+SILENCE = 3.0
+"""Seconds of traffic that may be lost while a host moves to another driver."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +43,66 @@ def site(world: World):
     guests = {name: world.ready(guest) for name, guest in boots.items()}
     guests["server"].serve(80, 8080, 8081)
     return SimpleNamespace(world=world, closed=closed, clients=clients, opened=opened, **guests)
+
+
+@pytest.fixture(scope="module", params=["openvswitch", HYBRID], autouse=True)
+def driver(request: pytest.FixtureRequest, site):
+    """The firewall driver of the host. All tests run with one, then the host moves to the other."""
+    if request.param == HYBRID:
+        move(site, HYBRID)
+    yield request.param
+    if request.param == HYBRID:
+        move(site, "openvswitch")
+
+
+def configure(machine, driver: str) -> None:
+    """Start the agent anew with another driver, as an operator does."""
+    text = machine.run("cat", f"{CONFIG}/netloom.conf").stdout.partition("[securitygroup]")[0]
+    section = f"[securitygroup]\nfirewall_driver = {driver}\n" if driver == HYBRID else ""
+    machine.run("sh", "-c", f"cat > {CONFIG}/netloom.conf", text=text + section)
+    pid = machine.run("cat", "/run/netloom/agent.pid").stdout.strip()
+    machine.run("kill", pid)
+    eventually(lambda: machine.run("kill", "-0", pid, check=False).returncode != 0, what="the end of the agent")
+    machine.run("netloom", "up", timeout=90)
+
+
+def move(site, driver: str) -> None:
+    """Move the host; instances run on, and are silent for a moment at most."""
+    guests = site.server, site.peer, site.client
+    before, pace = [guest.process for guest in guests], 0.1
+    ping = site.server.popen("ping", "-c", "600", "-i", str(pace), site.peer.address())
+    configure(site.world.machine, driver)
+    eventually(lambda: remains(site, driver) and not remains(site, OTHER[driver]), what=f"the move to {driver}")
+    eventually(lambda: site.server.pings(site.peer.address()), what="the instances' network")
+    site.server.sh("killall -INT ping", check=False)
+    sent, received = map(int, re.findall(r"(\d+) packets (?:transmitted|received)", ping.communicate(timeout=10)[0]))
+    assert (sent - received) * pace < SILENCE
+    assert [guest.process for guest in guests] == before
+
+
+def remains(site, driver: str) -> list[str]:
+    """What there is on the host of one driver's plugs and rules."""
+    machine = site.world.machine
+    if driver == "openvswitch":
+        on_switch = machine.run("ovs-vsctl", "list-ports", "br-int").stdout.split()
+        cards = [f"tap{site.world.port_of(guest)['id'][:11]}" for guest in (site.server, site.peer, site.client)]
+        flows = machine.run("ovs-ofctl", "dump-flows", "--no-stats", "br-int", "table=72").stdout.splitlines()
+        return [*(card for card in cards if card in on_switch), *(flow for flow in flows if "reg7" in flow)]
+    links = re.findall(r"\bq(?:br|vb|vo)\S+", machine.run("ip", "-brief", "link").stdout)
+    ports = [port for port in machine.run("ovs-vsctl", "list-ports", "br-int").stdout.split() if port[:3] == "qvo"]
+    saved = "".join(machine.run(command).stdout for command in ("iptables-save", "ip6tables-save"))
+    rules = [line for line in saved.splitlines() if "neutron-openvswi" in line]
+    return [*links, *ports, *rules, *machine.run("ipset", "-name", "list").stdout.split()]
+
+
+def test_a_host_has_the_plugs_and_rules_of_its_driver_alone(site, driver):
+    assert remains(site, driver)
+    assert not remains(site, OTHER[driver])
+
+
+def test_newly_bound_ports_tell_nova_how_to_plug(site, driver):
+    details = site.world.port_of(site.world.boot(f"--network {site.world.name('net')}", f"new-{driver[:4]}"))
+    assert details["binding_vif_details"]["ovs_hybrid_plug"] == (driver == HYBRID)
 
 
 @contextlib.contextmanager
@@ -65,11 +134,13 @@ def reaches(site, port: int, guest: Guest | None = None) -> bool:
 def settle(site) -> None:
     """Wait until the hosts have what was changed before: a change that is made later is seen after it."""
     with rule(site, "--protocol udp --dst-port 9"):
-        eventually(lambda: "tp_dst=9 " in flows(site) or "tp_dst=9," in flows(site), what="the last change")
+        eventually(lambda: re.search(r"(tp_dst=|--dport )9\b", rules(site)), what="the last change")
 
 
-def flows(site) -> str:
-    return site.world.machine.run("ovs-ofctl", "dump-flows", "--no-stats", "br-int", "table=82").stdout
+def rules(site) -> str:
+    machine = site.world.machine
+    flows = machine.run("ovs-ofctl", "dump-flows", "--no-stats", "br-int", "table=82").stdout
+    return flows + machine.run("iptables-save").stdout
 
 
 def test_a_default_group_lets_its_members_talk_and_nobody_else(world, site):
@@ -220,8 +291,8 @@ def restore(site) -> str:
 
 
 def test_no_instance_serves_dhcp(world, site):
-    world.network("plain", "10.62.9.0/24 --no-dhcp")
-    options = f"--network {world.name('plain')} --security-group {site.opened}"
+    plain = world.network("plain", "10.62.9.0/24 --no-dhcp")["id"]
+    options = f"--network {plain} --security-group {site.opened}"
     rogue, asking = (world.boot(options, name) for name in ("rogue", "asking"))
     for guest in (rogue, asking):
         eventually(lambda guest=guest: running(guest), what=f"{guest.name} running")
@@ -242,14 +313,14 @@ def running(guest: Guest) -> bool:
         return False
 
 
-def test_the_host_itself_is_not_reached_past_the_switch(site):
-    """The userspace switch reads frames that the kernel would take for the host's own, too."""
+def test_the_host_itself_is_not_reached_past_the_switch(site, driver):
+    """The userspace switch reads frames that the kernel would take for the host's own, too; so does a Linux bridge."""
     machine, address = site.world.machine, "10.62.1.250"
-    tap = "tap" + site.world.port_of(site.peer)["id"][:11]
+    first = ("tap" if driver == "openvswitch" else "qbr") + site.world.port_of(site.peer)["id"][:11]
     machine.run("ip", "address", "add", f"{address}/32", "dev", "lo")
     try:
         assert not site.peer.pings(address)
-        mac = machine.run("cat", f"/sys/class/net/{tap}/address").stdout.strip()
+        mac = machine.run("cat", f"/sys/class/net/{first}/address").stdout.strip()
         site.peer.on_its_cards("ip", "neigh", "replace", address, "lladdr", mac, "dev", "eth0")
         assert not site.peer.pings(address)
         site.peer.on_its_cards("ip", "neigh", "del", address, "dev", "eth0")

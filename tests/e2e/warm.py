@@ -45,6 +45,7 @@ def be_the_client(arguments: list[str], environment: dict[str, str], output: int
         os.dup2(output, 1)
         os.dup2(errors, 2)
         os.environ.update(environment)
+        os.chdir(environment.get("PWD", "/"))
         sys.argv[0] = "openstack"
         code = shell.main(arguments)
     except SystemExit as end:

@@ -38,7 +38,7 @@ for ns in $(ip netns | cut -d' ' -f1); do
     echo "== filters of $ns"; ip netns exec $ns sh -c 'iptables-save; ip6tables-save' | sed '/^#/d; s/\[.*\]//'
 done
 echo '== links'; ip -o link; echo '== addresses'; ip -o address
-echo '== filters'; nft list ruleset
+echo '== filters'; nft --stateless list ruleset
 echo '== daemons'; ps -eo pid,lstart,args | grep -E ' (dnsmasq|haproxy|radvd|ovs[a-z-]*:?) |/init$' | grep -v grep
 echo '== files'
 exec 2>/dev/null

@@ -21,7 +21,8 @@ def taps(town: Town) -> int:
 
 
 def ports_of_the_switch(town: Town) -> int:
-    return town.machine.run("ovs-vsctl", "list-ports", "br-int").stdout.count("tap")
+    ports = town.machine.run("ovs-vsctl", "list-ports", "br-int").stdout.split()
+    return sum(port.startswith(("tap", "qvo")) for port in ports)
 
 
 def test_killed_in_the_middle_of_a_burst_it_converges(town: Town) -> None:

@@ -42,7 +42,9 @@ class Node:
             self.switch.vsctl("add-br", bridge, *kind, "--", "add-port", bridge, wire)
             self.switch.ip("link", "set", bridge, "up")
         self.switch.ip("address", "add", f"{address_of(name)}/24", "dev", "br-phy")
-        layout = Layout(home / "state", home / "agent", self.switch.vswitch.connection, self.switch.vswitch.rundir)
+        self.layout = layout = Layout(
+            home / "state", home / "agent", self.switch.vswitch.connection, self.switch.vswitch.rundir
+        )
         layout.state_dir.mkdir()
         layout.run_dir.mkdir()
         with inside(self.namespace):
@@ -89,8 +91,8 @@ class Guest:
         self.namespace = self.lab.namespace(f"nl-{self.lab.id}-{name}")
         self.lab.run(self.namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
 
-    def plug(self, port: Port, card: str, mtu: int) -> None:
-        """A card with the addresses of a port."""
+    def plug(self, port: Port, card: str, mtu: int, bridge: str = "br-int") -> None:
+        """A card with the addresses of a port in a bridge, which is made when it is not there, as os-vif does it."""
         tap = f"tap{port.id[:11]}"
         self.lab.link(self.node.namespace, tap, self.namespace, card, mac=port.mac)
         self.lab.run(self.namespace, "ethtool", "-K", card, "tx", "off")
@@ -100,8 +102,14 @@ class Guest:
             self.lab.run(self.namespace, "sysctl", "-qw", f"net.ipv6.conf.{card}.disable_ipv6=0")
         for fixed in port.fixed_ips:
             self.lab.address(self.namespace, card, f"{fixed.address}/{64 if ':' in fixed.address else 24}")
+        self.connect(port, bridge)
+
+    def connect(self, port: Port, bridge: str = "br-int") -> None:
+        """Put its card into a bridge."""
+        tap = f"tap{port.id[:11]}"
         ids = f"external_ids:iface-id={port.id}", f"external_ids:attached-mac={port.mac}"
-        self.node.switch.vsctl("add-port", "br-int", tap, "--", "set", "interface", tap, *ids)
+        there = ("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev")
+        self.node.switch.vsctl(*there, "--", "add-port", bridge, tap, "--", "set", "interface", tap, *ids)
 
     def pings(self, address: str, *options: str) -> bool:
         """Whether one packet, and no other, is answered within a second."""

@@ -58,7 +58,7 @@ def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 @contextmanager
-def _host_namespace(name: str) -> Iterator[None]:
+def host_namespace(name: str) -> Iterator[None]:
     run("ip", "netns", "add", name)
     try:
         with inside(name):
@@ -74,7 +74,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     box = Sandbox(tmp_path)
-    with _host_namespace(f"nlhost-{box.run}"):
+    with host_namespace(f"nlhost-{box.run}"):
         try:
             yield box
         finally:

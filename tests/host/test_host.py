@@ -1,5 +1,6 @@
 """A whole host: plan in, reality out, whatever was there before and whatever happens in between."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ from netloom.state import (
     Flow,
     HostState,
     Instance,
+    LinuxBridge,
     Namespace,
     Nic,
     Route,
@@ -111,6 +113,21 @@ class Lab:
 
     def cookies(self):
         return self.host._openflow.observe(["br-int"])["br-int"]
+
+
+def test_no_card_is_plugged_whose_rules_could_not_be_loaded(lab):
+    run("ip", "link", "add", "tapx", "type", "veth", "peer", "name", "tapx-g")
+    plug = LinuxBridge(name="qbrx", card="tapx", inner="qvbx", outer="qvox", mtu=1450, origin="port/x")
+    rules = Chain(name="neutron-openvswi-FORWARD", rules=("-j absent",))
+    faulty = FilterTable(namespace="", family=4, table="filter", chains=(rules,))
+    failed = lab.host.apply(state(lab.bridge(), [plug, faulty]))
+    assert {failure.origin for failure in failed} == {"", "port/x"}
+    assert not lab.seen().of(LinuxBridge)
+    sound = dataclasses.replace(faulty, chains=(dataclasses.replace(rules, rules=("-j ACCEPT",)),))
+    assert lab.host.apply(state(lab.bridge(), [plug, sound])) == []
+    assert plug in lab.seen().of(LinuxBridge).values()
+    assert lab.host.apply(state(lab.bridge())) == []
+    assert not lab.seen().of(LinuxBridge)
 
 
 def state(*parts):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from netloom.host.ovsdb import DELETE_AT_ONCE, Ovsdb
+from netloom.host.ovsdb import DELETE_AT_ONCE, PATCHES_AT_ONCE, Ovsdb
 from netloom.state import Bridge, Failure, HostState, Interface, SwitchPort
 from tests.host.switch import Switch, eventually, switch
 
@@ -43,7 +43,11 @@ def test_a_plan_is_applied_and_seen_again(switch: Switch) -> None:
     assert observed(switch) == HostState(plan)
     assert switch.vsctl("get", "bridge", "br-int", "fail_mode") == "secure"
     assert "NORMAL" not in switch.ofctl("dump-flows", "br-int")
-    assert switch.db.facts() == ({"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01")}, {"net-1": 3})
+    assert switch.db.facts() == (
+        {"port-1": Interface("qr-1", "port-1", "fa:16:3e:00:00:01", "br-int", ours=True)},
+        {"net-1": 3},
+        {},
+    )
     assert set(switch.db.ofports("br-int")) == {"patch-tun", "qr-1"}
 
 
@@ -94,6 +98,16 @@ def test_a_device_that_others_plug_gets_its_tag_and_stays(switch: Switch) -> Non
     assert switch.vsctl("get", "port", "tap-1", "tag", "other_config", "external_ids").split() == ["[]", "{}", "{}"]
     assert "iface-id=port-1" in switch.vsctl("get", "interface", "tap-1", "external_ids")
     assert switch.vsctl("port-to-br", "tap-1") == "br-int"
+
+
+def test_of_two_devices_for_one_port_the_newer_counts(switch: Switch) -> None:
+    switch.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    for port, devices in (("port-1", ("qvo-1", "tap-1")), ("port-2", ("tap-2", "qvo-2"))):
+        switch.veth(*devices)
+        for device in reversed(devices):
+            plugged = f"external_ids:iface-id={port}"
+            switch.vsctl("add-port", "br-int", device, "--", "set", "interface", device, plugged)
+    eventually(lambda: [switch.db.facts()[0][port].device for port in ("port-1", "port-2")] == ["tap-1", "qvo-2"])
 
 
 def test_what_is_not_ours_is_left_alone(switch: Switch) -> None:
@@ -163,6 +177,17 @@ def test_many_ports_are_deleted_a_few_at_a_time(switch: Switch) -> None:
     assert converge(switch, *BRIDGES) == []
     assert switch.vsctl("list-ports", "br-int") == ""
     assert int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg")) - before == -(-len(names) // DELETE_AT_ONCE)
+
+
+def test_patches_go_in_larger_steps_than_devices(switch: Switch) -> None:
+    count = PATCHES_AT_ONCE + 1
+    ends = [("br-int", f"a{n}", f"b{n}") for n in range(count)] + [("br-tun", f"b{n}", f"a{n}") for n in range(count)]
+    patches = [SwitchPort(bridge=br, name=name, kind="patch", options=(("peer", peer),)) for br, name, peer in ends]
+    converge(switch, *BRIDGES, *patches)
+    before = int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg"))
+    assert converge(switch, *BRIDGES) == []
+    assert switch.vsctl("list-ports", "br-int") + switch.vsctl("list-ports", "br-tun") == ""
+    assert int(switch.vsctl("get", "Open_vSwitch", ".", "next_cfg")) - before == 3
 
 
 def test_a_device_of_the_same_name_is_plugged_anew(switch: Switch) -> None:

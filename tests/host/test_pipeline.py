@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.feed.fragments import Neighbour, TunnelPeer
+from netloom.feed.fragments import FixedIp, Neighbour, TunnelPeer
 from netloom.plan.packet import CT_STATES, Packet
 from netloom.plan.simulate import Switch
 from netloom.state import Bridge, Flow, HostState, SwitchPort
@@ -41,6 +41,8 @@ from tests.unit.plan.switching_world import (
     tap,
 )
 from tests.unit.plan.test_reachability import random_cloud, random_packets
+from tests.unit.plan.trunk_world import BRIDGE, PARENT, SUB_PORTS, network_of, tag
+from tests.unit.plan.trunk_world import cloud as trunk_cloud
 
 MEMBERS = id_of(0xADD, 1), id_of(0xADD, 2)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -326,6 +328,35 @@ def test_questions_and_unicast_of_overlays_go_as_simulated(another: DummySwitch)
             assert came == ({tap(1)} if known else {second, third}), question
         probe = replace(solicits, src="::")
         assert agree(another, Switch(state), "br-int", tap(1), probe) - {"br-int"} == {second, third}
+
+
+@pytest.mark.parametrize("driver", ["openvswitch", "iptables_hybrid"])
+def test_frames_through_a_trunk_go_as_simulated(another: DummySwitch, driver: str) -> None:
+    behind = trunk_cloud(*SUB_PORTS, settings=replace(SETTINGS, firewall_driver=driver))
+    state, card = behind.plan(), behind.card(PARENT)
+    another.load(state)
+    kinds, seen = ((TCP, 22), (TCP, 80), (ICMP, 8)), set()
+    for number, kind in product((PARENT, *SUB_PORTS), kinds):
+        out, inward = between(number, number + 10, *kind), between(number + 10, number, *kind)
+        question = replace(out, protocol=None, dl_dst=BROADCAST)
+        for frame in (out, question, replace(out, dl_src=OUTSIDE_MAC), replace(question, src="10.0.0.99")):
+            for vlan in (None, tag(number), 999):
+                seen |= agree(another, Switch(state), BRIDGE, card, replace(frame, vlan=vlan))
+        real = network_of(number).segmentation_id
+        for frame in (inward, replace(inward, protocol=None, dl_dst=BROADCAST)):
+            seen |= agree(another, Switch(state), "br-eth1", WIRE, replace(frame, vlan=real))
+    assert {card, WIRE, *(behind.card(n + 10) for n in SUB_PORTS)} <= seen
+
+
+def test_flows_for_a_thousand_receivers_of_one_network_can_be_said() -> None:
+    crowd = World().put(network(), group(1, *EGRESS_ALL))
+    for n in range(1100):
+        fixed = (FixedIp("four", f"10.0.{n >> 8}.{n & 255}"),)
+        mac = f"fa:16:3f:00:{n >> 8:02x}:{n & 255:02x}"
+        crowd.put(port(n, [id_of(0x5E, 1)], id=f"{n:08x}-0000-4000-8000-000000000000", mac=mac, fixed_ips=fixed))
+    flows = [flow for flow in crowd.plan().of(Flow).values() if flow.bridge == "br-int"]
+    text = "".join(f"{str(flow).removeprefix('flow br-int ')}\n" for flow in flows)
+    run("ovs-ofctl", "-O", "OpenFlow14", "parse-flows", "-", text=re.sub(r"\b(tap|int-|patch-)[\w-]+", "7", text))
 
 
 def test_flows_beside_another_firewall_are_accepted(another: DummySwitch) -> None:

@@ -14,6 +14,7 @@ from netloom.model.ports import PORT
 from netloom.model.resources import RESOURCES
 from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.subnets import SUBNET, SUBNETPOOL
+from netloom.model.trunks import TRUNK
 from netloom.rules import (
     agents,
     binding,
@@ -25,6 +26,7 @@ from netloom.rules import (
     routers,
     subnetpools,
     subnets,
+    trunks,
 )
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
@@ -40,6 +42,7 @@ FAMILIES: dict[str, tuple[ModuleType, Resource]] = {
     "subnetpool": (subnetpools, SUBNETPOOL),
     "router": (routers, ROUTER),
     "floatingip": (floatingips, FLOATINGIP),
+    "trunk": (trunks, TRUNK),
 }
 BY_NAME = {resource.name: resource for resource in RESOURCES}
 SETTINGS = NetworkSettings(

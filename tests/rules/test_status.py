@@ -138,6 +138,6 @@ def test_the_status_of_a_port_is_explained(cloud: Cloud, bound: list[View]) -> N
 def test_ports_are_found_by_id_and_by_device(cloud: Cloud, bound: list[View]) -> None:
     port = bound[0]["id"]
     with cloud.store.read() as tx:
-        for text in (port, port[:11], f"tap{port[:11]}", f"qr-{port[:11]}"):
+        for text in (port, port[:11], f"tap{port[:11]}", f"qr-{port[:11]}", f"qvo{port[:11]}", f"spi-{port[:10]}"):
             assert explanation.find(tx, text) == [port]
         assert explanation.find(tx, "tap%") == []

@@ -191,7 +191,7 @@ def test_power(world, host, server_id):
     assert world.server(server_id)["status"] == "ACTIVE"
     assert act(world, server_id, {"reboot": {"type": "odd"}}).status == 400
     assert act(world, server_id, {"dance": None}).status == 400
-    assert act(world, server_id, {"os-getConsoleOutput": {}}).status == 404
+    assert act(world, server_id, {"os-getConsoleOutput": {}}).status == 409
 
 
 def test_lists_and_filters(world, host, net, server_id):

@@ -82,7 +82,7 @@ class World:
 
     def __init__(self, store: Store, settings: ServerSettings, projects: dict[str, str]) -> None:
         self.store, self.settings, self.projects = store, settings, projects
-        self.cloud = Cloud(store, settings)
+        self.cloud = Cloud(store, settings, lambda _host, _instance_id: None)
         self.listeners = listeners(settings, self.cloud)
         self.url = f"http://127.0.0.1:{settings.listen[1]}"
         self._pool = urllib3.PoolManager(retries=False, timeout=30)

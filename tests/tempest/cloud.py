@@ -90,6 +90,7 @@ def running(directory: Path) -> Iterator[Cloud]:
         _wait(lambda: httpx.get(f"{url}/healthcheck").is_success, f"the server starts ({directory}/server.log)")
         with _host(file), _client(url, password) as client:
             _wait(lambda: _alive(client), "the agents are alive")
+            _make_default_pools(client)
             listed = client.get("/v2.0/extensions").raise_for_status().json()["extensions"]
             yield Cloud(url, password, _public_network(client), sorted(entry["alias"] for entry in listed))
 
@@ -176,6 +177,14 @@ def _public_network(client: httpx.Client) -> str:
     subnet = {"network_id": network_id, "ip_version": 4, "cidr": "172.24.4.0/24", "enable_dhcp": False}
     client.post("/v2.0/subnets", json={"subnet": subnet}).raise_for_status()
     return network_id
+
+
+def _make_default_pools(client: httpx.Client) -> None:
+    """The pools of which projects' automatic networks are made."""
+    for version, prefix, length in ((4, "10.224.0.0/12", 26), (6, "fd5e:7a11::/48", 64)):
+        pool = {"name": f"default-v{version}", "prefixes": [prefix], "default_prefixlen": length}
+        body = {"subnetpool": pool | {"is_default": True, "shared": True}}
+        client.post("/v2.0/subnetpools", json=body).raise_for_status()
 
 
 def _wait(condition: Callable[[], bool], what: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from netloom.api.authentication import Identity
@@ -22,7 +21,8 @@ class Compute:
     store: Store
     networking: Networking
     settings: NetworkSettings
-    state_dir: Path
+    console_log: Callable[[str, str], str | None]
+    """What an instance said, given its host and its id; None when the host does not have it. Raises ConnectionError."""
 
 
 @dataclass(frozen=True, slots=True)

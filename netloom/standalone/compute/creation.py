@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from netloom.standalone.compute import placement, plugging, quotas, views
+from netloom.standalone.compute import hypervisors, placement, plugging, quotas, views
 from netloom.standalone.compute.context import Asked, Compute, Row
 from netloom.standalone.compute.flavors import find_flavor
 from netloom.standalone.compute.networking import Refusal
@@ -29,7 +29,7 @@ def create(compute: Compute, asked: Asked) -> Reply:
     wish = parse(asked)
     with compute.store.read() as tx:
         flavor = _flavor(tx, asked, wish)
-        _check_image(tx, asked, wish, flavor)
+        kind = hypervisors.chosen(_image(tx, asked, wish, flavor), flavor)
         key = _key(tx, asked, wish)
         placement.check_zone(tx, wish.zone, wish.host)
     wanted = plugging.resolve(compute.networking, asked, wish.networks)
@@ -37,10 +37,10 @@ def create(compute: Compute, asked: Asked) -> Reply:
     with compute.store.write() as tx:
         count = quotas.check_room(tx, asked.project_id, flavor, wish.least, wish.most)
         hosts = placement.place(tx, compute.settings, flavor, wish.zone, wish.host, count)
-        rows = _rows(tx, asked, wish, flavor, key, hosts)
+        rows = [row | {"hypervisor_type": kind} for row in _rows(tx, asked, wish, flavor, key, hosts)]
         tx.execute(sa.insert(SERVERS), rows)
         note_action(tx, asked, [row["id"] for row in rows], "create")
-    _plug(compute, [row for row in rows if row["host"]], wanted, groups)
+    _plug(compute, asked, [row for row in rows if row["host"]], wanted, groups)
     return _answer(asked, wish, rows[0])
 
 
@@ -51,7 +51,7 @@ def _flavor(tx: Tx, asked: Asked, wish: Wish) -> Row:
     return flavor
 
 
-def _check_image(tx: Tx, asked: Asked, wish: Wish, flavor: Row) -> None:
+def _image(tx: Tx, asked: Asked, wish: Wish, flavor: Row) -> Row:
     image = visible_image(tx, asked.identity, wish.image_id)
     if image is None:
         raise Problem(400, f"Can not find requested image {wish.image_id}")
@@ -61,6 +61,7 @@ def _check_image(tx: Tx, asked: Asked, wish: Wish, flavor: Row) -> None:
         raise Problem(400, "Flavor's memory is too small for requested image.")
     if flavor["disk"] and image["min_disk"] > flavor["disk"]:
         raise Problem(400, "Flavor's disk is too small for requested image.")
+    return image
 
 
 def _key(tx: Tx, asked: Asked, wish: Wish) -> Row:
@@ -126,7 +127,9 @@ def fault_of(message: str, now: str) -> Row:
     return {"code": 500, "message": message, "created": f"{now[:19]}Z"}
 
 
-def _plug(compute: Compute, rows: Sequence[Row], wanted: Sequence[plugging.Wanted], groups: Sequence[str]) -> None:
+def _plug(
+    compute: Compute, asked: Asked, rows: Sequence[Row], wanted: Sequence[plugging.Wanted], groups: Sequence[str]
+) -> None:
     """Give instances their ports; then their hosts may have them. What fails here is told by their faults.
 
     Raises:
@@ -136,7 +139,8 @@ def _plug(compute: Compute, rows: Sequence[Row], wanted: Sequence[plugging.Wante
         return
     ids = [row["id"] for row in rows]
     try:
-        nics = plugging.make_ports(compute.networking, rows, wanted, groups)
+        known = plugging.with_networks(compute.networking, asked, wanted)
+        nics = plugging.make_ports(compute.networking, rows, known, groups)
     except (Refusal, plugging.BuildFailure) as failure:
         problem = _refused_at_once(failure)
         with compute.store.write() as tx:

@@ -3,11 +3,12 @@
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from netloom.standalone.compute import allocation
 from netloom.standalone.compute.context import Asked, Row
 from netloom.standalone.compute.networking import Networking, Refusal
 from netloom.standalone.compute.values import optional_text
@@ -26,6 +27,7 @@ class Wanted:
     """A network card that somebody asked for."""
 
     network_id: str
+    """Empty: the project's automatic one, which is made when the instance is."""
     port: Row | None = None
     """The port that was given; None: one is made."""
     fixed_ip: str = ""
@@ -117,18 +119,38 @@ def _check_network(network: Row, asked: Asked) -> None:
 
 
 def _only_network(networking: Networking, asked: Asked, *, automatic: bool) -> list[Wanted]:
-    """The network of a project that has one: its own, or a shared one."""
-    own = _asking(networking, "networks", asked, {"tenant_id": asked.project_id, "shared": "false"})["networks"]
-    if not automatic or not own:
-        own += _asking(networking, "networks", asked, {"shared": "true"})["networks"]
-    if len(own) > 1:
+    """The network of a project that can use only one: its own, or a shared one.
+
+    ``automatic``: one that leads out of the cloud, or is down, is none; without any, one is to be made.
+    """
+    usable = []
+    for query in ({"tenant_id": asked.project_id, "shared": "false"}, {"shared": "true"}):
+        for network in _asking(networking, "networks", asked, query)["networks"]:
+            if not automatic or (network["admin_state_up"] and not network.get("router:external")):
+                usable.append(network)
+    if len(usable) > 1:
         raise Problem(409, AMBIGUOUS)
-    if not own:
+    if not usable:
         if automatic:
-            raise Problem(400, f"Unable to automatically allocate a network for project {asked.project_id}")
-        return []
-    _check_network(own[0], asked)
-    return [Wanted(own[0]["id"])]
+            allocation.check(networking, asked)
+        return [Wanted("")] if automatic else []
+    _check_network(usable[0], asked)
+    return [Wanted(usable[0]["id"])]
+
+
+def with_networks(networking: Networking, asked: Asked, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """The cards with their networks, of which the automatic one is made if it is not there yet.
+
+    Raises:
+        BuildFailure: it cannot be made.
+        Refusal: the Networking API does not answer, or the caller may not ask.
+    """
+    try:
+        return [
+            one if one.network_id else replace(one, network_id=allocation.network(networking, asked)) for one in wanted
+        ]
+    except allocation.AllocationFailure as failure:
+        raise BuildFailure(str(failure)) from None
 
 
 def resolve_groups(networking: Networking, asked: Asked, wanted: Sequence[str]) -> list[str]:

@@ -18,6 +18,8 @@ FIRST_ID = 0x4E4C_0000
 _FILES = Path(__file__).with_name("files")
 _PROGRAMS = {"busybox": "busybox-static", "dropbear": "dropbear-bin", "dropbearkey": "dropbear-bin"}
 """Programs, and the Debian packages that they come from."""
+_WELCOME = ("tcpdump",)
+"""Programs that are taken when this host has them."""
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DIRECTORIES = "dev etc home mnt proc root run sys tmp usr/bin usr/sbin var/lib var/log var/tmp"
 
@@ -56,6 +58,7 @@ def build(target: Path) -> Path:
 def _contents() -> Iterator[tuple[str, Path]]:
     """Path in the guest of each file, and where it comes from."""
     programs = [_program(name) for name in _PROGRAMS]
+    programs += [Path(found) for name in _WELCOME if (found := shutil.which(name, path=_SEARCH))]
     for program in programs:
         yield f"usr/bin/{program.name}", program
     for library in _libraries(programs):

@@ -71,6 +71,7 @@ SERVERS = sa.Table(
     sa.Column("disk_config", sa.String(8), nullable=False, default="MANUAL"),
     sa.Column("reservation_id", sa.String(16), nullable=False),
     sa.Column("launch_index", sa.Integer, nullable=False, default=0),
+    sa.Column("hypervisor_type", sa.String(32), nullable=False, server_default="container"),
     sa.Column("availability_zone", sa.String(255), nullable=False),
     sa.Column("host", sa.String(255), index=True, doc="Null when none was found."),
     sa.Column("vm_state", sa.String(16), nullable=False, doc="building, active, stopped or error."),

@@ -9,6 +9,7 @@ from netloom.model.routers import FLOATINGIP, ROUTER
 from netloom.model.security_groups import ADDRESS_GROUP, SECURITY_GROUP, SECURITY_GROUP_RULE
 from netloom.model.sharing import RBAC_POLICY
 from netloom.model.subnets import SUBNET, SUBNETPOOL
+from netloom.model.trunks import TRUNK
 from netloom.store.tables.base import KEY, METADATA, resource_table
 
 NETWORKS = resource_table(NETWORK, sa.Index(None, "project_id"))
@@ -65,6 +66,12 @@ RBAC_POLICIES = resource_table(
     sa.Index(None, "object_id"),
     sa.Index(None, "target_tenant"),
 )
+TRUNKS = resource_table(
+    TRUNK,
+    sa.ForeignKeyConstraint(["port_id"], ["ports.id"]),
+    sa.UniqueConstraint("port_id"),
+    sa.Index(None, "project_id"),
+)
 AGENTS = resource_table(AGENT, sa.UniqueConstraint("agent_type", "host"))
 
 IP_ALLOCATIONS = sa.Table(
@@ -87,6 +94,15 @@ PORT_SECURITY_GROUPS = sa.Table(
     METADATA,
     sa.Column("port_id", KEY, sa.ForeignKey("ports.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("security_group_id", KEY, sa.ForeignKey("security_groups.id"), primary_key=True, index=True),
+)
+SUB_PORTS = sa.Table(
+    "sub_ports",
+    METADATA,
+    sa.Column("port_id", KEY, sa.ForeignKey("ports.id"), primary_key=True),
+    sa.Column("trunk_id", KEY, sa.ForeignKey("trunks.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("segmentation_type", sa.String(32), nullable=False),
+    sa.Column("segmentation_id", sa.Integer, nullable=False),
+    sa.UniqueConstraint("trunk_id", "segmentation_type", "segmentation_id"),
 )
 TAGS = sa.Table(
     "tags",
@@ -134,4 +150,11 @@ HA_NETWORKS = sa.Table(
     sa.ForeignKeyConstraint(  # deferred: the row is taken before there is a network, so that only one is made
         ["network_id"], ["networks.id"], ondelete="CASCADE", deferrable=True, initially="DEFERRED"
     ),
+)
+AUTO_ALLOCATED_TOPOLOGIES = sa.Table(
+    "auto_allocated_topologies",
+    METADATA,
+    sa.Column("project_id", KEY, primary_key=True),
+    sa.Column("network_id", KEY, sa.ForeignKey("networks.id", ondelete="CASCADE"), nullable=False, unique=True),
+    sa.Column("router_id", KEY, sa.ForeignKey("routers.id", ondelete="SET NULL"), unique=True),
 )

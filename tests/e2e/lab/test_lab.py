@@ -74,6 +74,11 @@ def test_no_host_of_compute_has_anybodys_credentials(two):
     assert two.on("compute1").run("stat", "-c%a", "/etc/netloom/netloom.conf").stdout.strip() == "600"
 
 
+def test_consoles_of_other_hosts_are_read_on_the_server(two, pair):
+    for guest in pair:
+        eventually(lambda guest=guest: f"{guest.name} login:" in two.openstack(f"console log show {guest.id}"))
+
+
 def test_instances_on_two_hosts_talk_through_the_overlay_at_full_size(two, pair):
     one, other = pair
     assert [two.labs.host_of(guest.id) for guest in pair] == ["compute1", "compute2"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import yaml
 
-from netloom.cli import down, execute, up  # noqa: F401 - imported before a test gives up its rights
+from netloom.cli import down, draw, execute, up  # noqa: F401 - imported before a test gives up its rights
 from netloom.cli.main import main
 from netloom.cli.parser import parser
 from netloom.cli.processes import claim, stop
@@ -32,7 +32,7 @@ def in_child(action: Callable[[], int], *, rights: bool = True) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.parametrize("argv", [["up"], ["down"], ["exec", "web1", "--", "true"]])
+@pytest.mark.parametrize("argv", [["up"], ["down"], ["draw"], ["exec", "web1", "--", "true"]])
 def test_what_needs_root_says_so(argv: Sequence[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert in_child(lambda: main(argv), rights=False) == 1
     said = capfd.readouterr().err
@@ -71,7 +71,7 @@ def test_hosts_get_keys_and_lose_them(tmp_path, capsys):
 
 
 def test_every_command_explains_itself(capsys):
-    for command in ("up", "down", "status", "exec", "server", "agent", "host", "config"):
+    for command in ("up", "down", "status", "exec", "draw", "server", "agent", "host", "config"):
         with pytest.raises(SystemExit) as end:
             parser().parse_args([command, "--help"])
         assert end.value.code == 0

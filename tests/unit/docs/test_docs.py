@@ -106,5 +106,6 @@ def test_flow_tables_are_all_there(bridge, tables):
     assert {int(number) for row in rows for number in row.split(",")} == set(tables)
 
 
-def test_the_tutorial_can_be_read():
-    assert len(tutorial.parse((ROOT / "docs/tutorials/first-cloud.md").read_text())) > 5
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/tutorials").glob("*.md")), ids=lambda page: page.stem)
+def test_tutorials_can_be_read(page):
+    assert len(tutorial.parse(page.read_text())) > 5

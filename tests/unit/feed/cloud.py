@@ -21,7 +21,9 @@ from netloom.store.tables.network import (
     ROUTERS,
     SECURITY_GROUP_RULES,
     SECURITY_GROUPS,
+    SUB_PORTS,
     SUBNETS,
+    TRUNKS,
 )
 
 NETWORK_TYPE = "vxlan"
@@ -81,6 +83,15 @@ def router(tx: Tx, *hosts: str, **values: Any) -> str:
     for host in hosts:
         tx.execute(ROUTER_BINDINGS.insert(), {"router_id": router_id, "host": host})
     return router_id
+
+
+def trunk(tx: Tx, parent: str, *subs: tuple[str, int]) -> str:
+    """A trunk of a parent port, with sub-ports and their tags."""
+    trunk_id = _insert(tx, TRUNKS, port_id=parent)
+    for port_id, tag in subs:
+        row = {"port_id": port_id, "trunk_id": trunk_id, "segmentation_type": "vlan", "segmentation_id": tag}
+        tx.execute(SUB_PORTS.insert(), row)
+    return trunk_id
 
 
 def floating_ip(tx: Tx, **values: Any) -> str:

@@ -94,6 +94,17 @@ def test_instances_that_are_ready_for_their_host(store):
     assert of(store, "h1") == {f"server/{mine}"}
 
 
+def test_a_trunk_goes_where_its_parent_can_be_plugged(store, plain):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        parents = [cloud.port(tx, net, "h1"), cloud.port(tx, net, "h2", binding_vif_type="binding_failed")]
+        sub = cloud.port(tx, net, "h3")
+        trunks = [cloud.trunk(tx, parent) for parent in [*parents, cloud.port(tx, net)]]
+        cloud.trunk(tx, cloud.port(tx, net), (sub, 7))
+    assert of(store, "h1") == {f"trunk/{trunks[0]}", f"port/{parents[0]}", f"network/{net}"}
+    assert not any(name.startswith("trunk") for name in of(store, "h2") | of(store, "h3"))
+
+
 def neighbours(ports, *hosts):
     return {f"neighbour/{port}" for port in ports} | {f"peer/{host}" for host in hosts}
 

@@ -16,6 +16,8 @@ from netloom.feed.fragments import (
     HostRoute,
     Neighbour,
     SecurityRule,
+    SubPort,
+    Trunk,
     TunnelPeer,
 )
 from netloom.feed.render import encode, render, version
@@ -218,7 +220,8 @@ def populate(tx, times: int) -> list[str]:
         cloud.port(tx, net, "h1", [(sub, "10.0.0.1")], device_owner="network:router_interface", device_id=router)
         port = cloud.port(tx, net, "h1", [(sub, "10.0.0.2")], [group])
         names += [f"port/{port}", f"network/{net}", f"security_group/{group}", f"addresses/{group}", f"dhcp/{net}"]
-        names += [f"router/{router}", f"neighbour/{port}"]
+        trunk = cloud.trunk(tx, port, (cloud.port(tx, net, "h1"), 7))
+        names += [f"router/{router}", f"neighbour/{port}", f"trunk/{trunk}"]
     return names
 
 
@@ -226,11 +229,11 @@ def test_number_of_statements_does_not_grow(store):
     with store.write() as tx:
         names = populate(tx, 30)
     counts = []
-    for wanted in (names[:7], names):
+    for wanted in (names[:8], names):
         with store.read() as tx, statements(store) as seen:
             assert None not in render(tx, wanted).values()
         counts.append(len(seen))
-    assert counts == [21, 21]
+    assert counts == [23, 23]
 
 
 def test_more_names_than_a_statement_takes_parameters(store):
@@ -338,3 +341,13 @@ def test_highly_available_router(store):
     assert one(store, f"neighbour/{interface}").hosts == ("h1", "h2")
     assert one(store, f"neighbour/{ports['h1']}").hosts == ("h1",)
     assert one(store, f"router/{ordinary}").ha is None
+
+
+def test_trunk(store):
+    with store.write() as tx:
+        net = cloud.network(tx)
+        parent, first, second, lonely = (cloud.port(tx, net) for _ in range(4))
+        trunk, empty = cloud.trunk(tx, parent, (first, 1200), (second, 100)), cloud.trunk(tx, lonely)
+    assert one(store, f"trunk/{trunk}") == Trunk(trunk, parent, (SubPort(second, 100), SubPort(first, 1200)))
+    assert one(store, f"trunk/{empty}") == Trunk(empty, lonely, ())
+    assert one(store, f"trunk/{parent}") is None

@@ -16,7 +16,6 @@ CORE = {"network", "subnet", "port", "subnetpool"}
 """Definitions that are no extensions."""
 NOT_LISTED = {
     "dvr": "routers show distributed (false), but none can be made so",
-    "auto-allocated-topology": "networks have is_default, but there is no topology to allocate yet",
 }
 """Extensions whose attributes we show without listing them, and why."""
 OUTSIDE = {
@@ -86,8 +85,7 @@ def test_each_declared_extension_is_listed_or_has_a_reason():
 
 
 def test_nothing_that_the_definitions_have_is_missing():
-    absent = {plural for plural in ATTRIBUTES if plural not in BY_PLURAL}
-    assert absent == {"auto_allocated_topologies"}
+    assert {plural for plural in ATTRIBUTES if plural not in BY_PLURAL} == set()
     assert {pair for pair in PAIRS if pair[1] not in BY_PLURAL[pair[0]].by_name} == set()
 
 

@@ -13,7 +13,7 @@ from netloom.feed.fragments import (
     SecurityGroup,
     SecurityRule,
 )
-from netloom.plan import Intent, PlanSettings, matches, plan
+from netloom.plan import Intent, PlanSettings, matches, plan, plugs
 from netloom.plan.conntrack import Connections
 from netloom.plan.packet import Packet
 from netloom.plan.simulate import Outcome, Switch
@@ -121,7 +121,11 @@ class World:
     @property
     def facts(self) -> Facts:
         ports = (f for f in self.fragments.values() if isinstance(f, Port) and f.device_owner.startswith("compute:"))
-        return Facts({p.id: Interface(f"tap{p.id[:11]}", p.id, p.mac) for p in ports}, self.vlans)
+        return Facts({p.id: Interface(plugs.device(p.id, self.settings), p.id, p.mac) for p in ports}, self.vlans)
+
+    def card(self, number: int) -> str:
+        """Device by which guest ``number`` is in a switch: its tap, or what leads to its Linux bridge."""
+        return plugs.device(id_of(0xB0, number), self.settings)
 
     def plan(self) -> HostState:
         """The plan, with a wire on br-eth1."""
@@ -131,7 +135,7 @@ class World:
 
     def send(self, sender: int, packet: Packet) -> Outcome:
         """What becomes of a packet that guest ``sender`` puts into its NIC."""
-        return Switch(self.plan(), self.connections).send(tap(sender), packet)
+        return Switch(self.plan(), self.connections).send(self.card(sender), packet)
 
     def receive(self, packet: Packet, segment: int = 1001) -> set[str]:
         """The guests that a packet from the wire reaches."""
@@ -141,7 +145,7 @@ class World:
     def passes(self, sender: int, packet: Packet, receiver: int) -> bool:
         """Whether a packet of one guest reaches another of this host, and nobody else."""
         ports = self.send(sender, packet).ports
-        assert ports <= {tap(receiver)}, ports
+        assert ports <= {self.card(receiver)}, ports
         return bool(ports)
 
 

@@ -44,6 +44,12 @@ def test_what_nova_wrote_on_a_port_of_its_own_is_left_as_it_is() -> None:
     assert port.external_ids == ()
 
 
+def test_the_card_of_an_instance_that_is_gone_goes_even_if_its_port_stays() -> None:
+    interface = Interface(device=TAP, port_id=cloud.VM_PORT, mac="fa:16:3e:00:00:05", bridge="br-int", ours=True)
+    state = whole(cloud.DEMO_NET, cloud.INSTANCE_PORT, facts=Facts(interfaces={cloud.VM_PORT: interface}))
+    assert not [element for element in state if TAP in str(element)]
+
+
 def test_a_port_that_is_down_is_plugged_but_may_not_talk() -> None:
     down = msgspec.structs.replace(cloud.INSTANCE_PORT, admin_state_up=False)
     port = whole(cloud.DEMO_NET, down, cloud.SERVER).of(SwitchPort)[(TAP,)]
@@ -58,7 +64,7 @@ def test_a_port_that_has_not_come_yet_is_waited_for() -> None:
 
 def test_power_and_reboots_reach_the_instance() -> None:
     stopped = msgspec.structs.replace(cloud.SERVER, running=False, boot=3)
-    interface = Interface(device=TAP, port_id=cloud.VM_PORT, mac="fa:16:3e:00:00:05")
+    interface = Interface(device=TAP, port_id=cloud.VM_PORT, mac="fa:16:3e:00:00:05", ours=True)
     facts = Facts(interfaces={cloud.VM_PORT: interface})
     state = whole(cloud.DEMO_NET, cloud.INSTANCE_PORT, stopped, facts=facts)
     (instance,) = state.of(Instance).values()

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.feed.fragments import DhcpNetwork, DhcpServer, Fragment, Neighbour, Router, RouterPort, TunnelPeer
+from netloom.feed.fragments import (
+    DhcpNetwork,
+    DhcpServer,
+    Fragment,
+    Neighbour,
+    Port,
+    Router,
+    RouterPort,
+    SubPort,
+    Trunk,
+    TunnelPeer,
+)
 from netloom.plan import Intent, matches, plan, vlans
 from netloom.plan.numbers import number
 from netloom.plan.simulate import Switch
@@ -69,7 +80,7 @@ def test_flows_of_vlan_networks_read_as_operators_know_them():
         "priority=2,in_port=phy-br-eth1 actions=drop",
         "priority=0 actions=NORMAL",
     }
-    device, address = tap(1), "fe80::f816:3eff:fe00:1"
+    device, address = cloud.card(1), "fe80::f816:3eff:fe00:1"
     assert integration >= {
         "priority=3,in_port=int-br-eth1,dl_vlan=1001 actions=mod_vlan_vid:1,NORMAL",
         "priority=3,in_port=int-br-eth1,dl_vlan=1002 actions=mod_vlan_vid:2,NORMAL",
@@ -105,10 +116,11 @@ def test_real_and_local_vlan_change_at_the_wire():
 def test_spoofing_is_stopped_where_another_driver_filters():
     cloud = small(settings=HYBRID).put(port(2, address_pairs=(pair("10.0.0.50", port(2).mac),)))
     arp = replace(between(1, 2, TCP, 0), protocol=None, dl_dst=BROADCAST)
-    assert cloud.send(1, arp).ports >= {WIRE, tap(2)}
+    assert cloud.send(1, arp).ports >= {WIRE, cloud.card(2)}
     assert not cloud.send(1, replace(arp, src="10.0.0.2")).ports
-    assert cloud.send(2, replace(arp, src="10.0.0.50", dl_src=port(2).mac)).ports >= {WIRE, tap(1)}
-    assert cloud.send(1, between(1, 2, TCP, 22)).ports >= {tap(2)}
+    assert not cloud.send(1, replace(arp, vlan=0)).ports
+    assert cloud.send(2, replace(arp, src="10.0.0.50", dl_src=port(2).mac)).ports >= {WIRE, cloud.card(1)}
+    assert cloud.send(1, between(1, 2, TCP, 22)).ports >= {cloud.card(2)}
     assert not cloud.send(1, replace(between(1, 2, TCP, 22), dl_src=OUTSIDE_MAC)).ports
 
 
@@ -185,6 +197,18 @@ def test_an_overlay_goes_to_the_peers_that_share_it_and_learns_where_to():
     assert switch.send(TUNNEL, replace(back, tun_id=77, dl_dst=BROADCAST)).ports <= {tap(1), "br-int"}
 
 
+def test_broadcast_reaches_a_crowd_that_one_flow_cannot_name(monkeypatch):
+    cloud = small().put(*(port(n, [WEB.id]) for n in range(2, 8)), network(2, "vlan"))
+    http = replace(between(9, 1, TCP, 80), dl_src=OUTSIDE_MAC, dl_dst=BROADCAST)
+    everybody = {tap(n) for n in range(1, 8)}
+    heard, sent = cloud.receive(http), cloud.send(1, replace(http, dl_src=port(1).mac, src="10.0.0.1")).ports
+    assert heard == everybody
+    monkeypatch.setattr("netloom.plan.forwarding.NAMED", 3)
+    assert max(str(flow).count("resubmit(,81)") for flow in cloud.plan().of(Flow).values()) == 3
+    assert cloud.receive(http) == heard
+    assert cloud.send(1, replace(http, dl_src=port(1).mac, src="10.0.0.1")).ports == sent
+
+
 # Small parts
 
 
@@ -234,13 +258,14 @@ GROUPS = [
 
 
 def random_cloud(seed: int) -> dict[str, Fragment]:
-    """Some ports, in some groups, on some networks, in some state."""
+    """Some ports, in some groups, on some networks, in some state; some of them behind another one."""
     dice = random.Random(seed)
     cloud = World().put(
         *(network(n, kind) for n, kind in enumerate(dice.sample(["vlan", "vlan", "flat", "vxlan", "local"], 3), 1))
     )
     cloud.put(*dice.sample(GROUPS, dice.randint(1, 3)))
-    for n in range(1, 1 + dice.randint(1, 8)):
+    ports = dice.randint(1, 8)
+    for n in range(1, 1 + ports):
         pairs = tuple(pair(f"10.0.1.{i}", f"fa:16:3e:00:01:{i:02x}") for i in range(dice.randint(0, 2)))
         cloud.put(
             port(
@@ -263,12 +288,16 @@ def random_cloud(seed: int) -> dict[str, Fragment]:
             for n in range(1, 4)
         )
     )
+    parent, *subs = dice.sample([f for f in cloud.fragments.values() if isinstance(f, Port)], dice.randint(1, ports))
+    cloud.put(*(msgspec.structs.replace(sub, device_owner="trunk:subport") for sub in subs))
+    cloud.put(Trunk(id_of(0x3B, seed), parent.id, tuple(SubPort(sub.id, 100 + n) for n, sub in enumerate(subs))))
     return cloud.fragments
 
 
 def populated(seed: int) -> World:
-    """Every other one with l2population."""
-    return World(random_cloud(seed), settings=replace(SETTINGS, l2_population=bool(seed % 2)))
+    """Every other one with l2population, some where iptables filter."""
+    settings = SETTINGS if seed % 3 else HYBRID
+    return World(random_cloud(seed), settings=replace(settings, l2_population=bool(seed % 2)))
 
 
 @pytest.mark.parametrize("seed", range(20))

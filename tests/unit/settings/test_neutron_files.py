@@ -96,11 +96,11 @@ def test_older_names_are_understood(tmp_path: Path):
     assert host_settings(conf).integration_bridge == "br-old"
 
 
-@pytest.mark.parametrize("name", [name for name, meaning in FIREWALL_DRIVERS.items() if meaning != "noop"])
-def test_security_groups_are_enforced_under_each_name(name: str, tmp_path: Path):
+@pytest.mark.parametrize(("name", "meaning"), FIREWALL_DRIVERS.items())
+def test_each_firewall_driver_is_known_by_all_its_names(name: str, meaning: str, tmp_path: Path):
     file = tmp_path / "agent.ini"
     file.write_text(f"[securitygroup]\nfirewall_driver = {name}\n")
-    assert plan_settings(host(file), "netdev").firewall_driver == "openvswitch"
+    assert plan_settings(host(file), "netdev").firewall_driver == meaning
 
 
 @pytest.mark.parametrize("line", ["firewall_driver = noop", "enable_security_group = false"])
@@ -136,3 +136,19 @@ def test_an_agent_does_not_load_what_only_servers_need():
     code = "import sys, netloom.cli.agent; print({'sqlalchemy', 'starlette'} & sys.modules.keys())"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert told.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("text", "plugins"),
+    [
+        ("", None),
+        ("service_plugins =", set()),
+        ("service_plugins = neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"l3_router"}),
+        ("service_plugins = trunk,neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"trunk", "l3_router"}),
+        ("service_plugins = neutron.services.trunk.plugin.TrunkPlugin", {"trunk"}),
+    ],
+)
+def test_service_plugins(tmp_path, text, plugins):
+    file = tmp_path / "neutron.conf"
+    file.write_text(f"[DEFAULT]\n{text}\n")
+    assert server_settings(read([file])).network.service_plugins == plugins
