@@ -46,7 +46,7 @@ def _guests(intent: Intent, facts: Facts, settings: PlanSettings) -> Iterator[tu
     if settings.firewall_driver != plugs.HYBRID:
         return
     for guest in attachments.guests(intent, facts, settings):
-        trunk = intent.trunk_of.get(guest.port.id)
+        trunk = intent.trunk_of.get(guest.port.id) if guest.plug.peer else None
         if trunk and trunk.port_id != guest.port.id and filters(guest.port, settings):
             yield trunk, guest
 

@@ -14,7 +14,7 @@ from netloom.plan.packet import Packet, value_of
 from netloom.plan.settings import PlanSettings
 from netloom.plan.simulate import Switch
 from netloom.plan.vlans import DEAD
-from netloom.state import Bridge, Facts, Flow, HostState, SwitchPort
+from netloom.state import Bridge, Facts, Flow, HostState, Interface, SwitchPort
 from tests.unit.plan import golden
 from tests.unit.plan.switching_world import (
     BROADCAST,
@@ -199,6 +199,18 @@ def test_a_card_is_taken_for_a_trunk_on_the_trunks_own_bridge_alone():
     assert (tap(PARENT),) not in somewhere.of(SwitchPort)
     for state in (plugged_too_early, somewhere):
         assert not [element for element in state if OURS.search(str(element))]
+
+
+@DRIVERS
+def test_a_sub_port_with_a_card_of_its_own_is_behind_its_trunk_all_the_same(settings: PlanSettings):
+    world, id = cloud(*SUB_PORTS, settings=settings), id_of(0xB0, FIRST)
+    stray = Interface(world.card(FIRST), id, port(FIRST).mac, "br-int")
+    cards = dict(world.facts.interfaces) | {id: stray}
+    ports = plan(Intent(world.fragments), Facts(cards), settings).of(SwitchPort)
+    assert (stray.device,) not in ports
+    assert (name("spi", FIRST),) in ports
+    del cards[id_of(0xB0, PARENT)]
+    assert (name("spi", FIRST),) not in plan(Intent(world.fragments), Facts(cards), settings).of(SwitchPort)
 
 
 @DRIVERS
