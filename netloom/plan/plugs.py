@@ -73,8 +73,8 @@ def usable(intent: Intent, facts: Facts, settings: PlanSettings) -> Facts:
 
 def card_of(trunk: Trunk, intent: Intent, facts: Facts) -> Interface | None:
     """The card of a trunk's parent, once it is on the trunk's bridge; nothing is made for a trunk before."""
-    card = on_its_bridge(trunk, facts)
-    return card if trunk.port_id in intent.ports else None
+    known = trunk.port_id in intent.ports and intent.trunk_of[trunk.port_id] is trunk
+    return on_its_bridge(trunk, facts) if known else None
 
 
 def on_its_bridge(trunk: Trunk, facts: Facts) -> Interface | None:
@@ -84,9 +84,13 @@ def on_its_bridge(trunk: Trunk, facts: Facts) -> Interface | None:
 
 
 def sub_ports(trunk: Trunk, intent: Intent) -> Iterator[tuple[SubPort, Port]]:
-    """The sub-ports of a trunk that are known as ports, too."""
+    """The sub-ports of a trunk that are known as ports, too.
+
+    News come piece by piece: for a moment two trunks may have one port, and one of them is as good as the other.
+    """
     for sub in trunk.sub_ports:
-        if port := intent.ports.get(sub.port_id):
+        port = intent.ports.get(sub.port_id)
+        if port and intent.trunk_of[port.id] is trunk:
             yield sub, port
 
 

@@ -214,6 +214,16 @@ def test_a_sub_port_with_a_card_of_its_own_is_behind_its_trunk_all_the_same(sett
 
 
 @DRIVERS
+def test_one_port_of_two_trunks_for_a_moment_does_not_stop_the_plan(settings: PlanSettings):
+    world = cloud(*SUB_PORTS, settings=settings)
+    world.put(Trunk(id_of(0x3B, 2), id_of(0xB0, PARENT), trunk(*SUB_PORTS).sub_ports))
+    world.put(Trunk(id_of(0x3B, 3), id_of(0xB0, FIRST + 10), (SubPort(id_of(0xB0, FIRST), 7),)))
+    ports = world.plan().of(SwitchPort)
+    bridges = {ports[name("spt", n),].bridge for n in SUB_PORTS} | {ports[world.card(PARENT),].bridge}
+    assert bridges == {"tbr-" + id_of(0x3B, n)[:10] for n in (2, 3)}
+
+
+@DRIVERS
 def test_our_own_instances_are_plugged_as_nova_plugs(settings: PlanSettings):
     world = cloud(*SUB_PORTS, settings=settings)
     parent = port(PARENT, [OPEN.id], device_id="one")
