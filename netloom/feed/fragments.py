@@ -59,6 +59,8 @@ class Port(Fragment, frozen=True, tag="port"):
     dhcp_options: tuple[DhcpOption, ...]
     vnic_type: str = "normal"
     dns_name: str = ""
+    wirings: int = 0
+    """Counts how often its status began anew, so that its host tells of it again even if all else is as before."""
 
 
 class HostRoute(msgspec.Struct, frozen=True):

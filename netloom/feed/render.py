@@ -49,6 +49,7 @@ from netloom.store.tables.network import (
 PORT_COLUMNS = (
     "id", "network_id", "mac_address", "project_id", "device_id", "device_owner", "binding_host_id",
     "binding_vif_type", "binding_vnic_type", "admin_state_up", "port_security_enabled",
+    "wirings",
 )  # fmt: skip
 """Those that a port's fragment follows from: others would only take time to read."""
 Rendered = Mapping[str, Fragment]
@@ -235,6 +236,7 @@ def _port(row: Any, addresses: Iterable[FixedIp], groups: Iterable[str]) -> Port
         security_groups=tuple(sorted(groups)),
         dhcp_options=tuple(sorted(options, key=msgspec.structs.astuple)),
         vnic_type=row.binding_vnic_type or "normal",
+        wirings=row.wirings,
     )
 
 

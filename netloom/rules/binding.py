@@ -16,6 +16,8 @@ from netloom.store.tables.network import AGENTS, NETWORKS, PORTS
 
 UNBOUND, FAILED, BOUND = NOWHERE, BINDING_FAILED, PLUGGED
 SWITCH_AGENT = "Open vSwitch agent"
+AFRESH = {"status": "DOWN", "wirings": PORTS.c.wirings + 1}
+"""Of a port whose host is to tell again, also when it does not hear of what was meanwhile."""
 HEARTBEAT_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 TUNNELS = ("vxlan", "gre", "geneve")
 
@@ -64,7 +66,7 @@ def bind_hosts(tx: Tx, context: Context, hosts: Mapping[str, str]) -> None:
         for host in {plug.host, row["binding_host_id"]} - {""}:
             tx.changed("host", host)
     for (host, vif), ids in groups.items():
-        values: dict[str, Any] = {"binding_host_id": host, "binding_vif_type": vif, "status": "DOWN"}
+        values: dict[str, Any] = {"binding_host_id": host, "binding_vif_type": vif, **AFRESH}
         tx.execute(PORTS.update().where(among(tx, PORTS.c.id, ids)).values(values))
         standard.revise(tx, PORTS, ids)
 

@@ -166,7 +166,7 @@ def update_internal(tx: Tx, context: Context, current: View, changes: Mapping[st
     changed = standard.update_row(tx, PORT, current, plain, **computed)
     rebound = not changed.isdisjoint(("binding:host_id", "binding:vif_type"))
     if rebound or changes.get("admin_state_up") is False:
-        tx.execute(PORTS.update().where(PORTS.c.id == port_id).values(status="DOWN"))
+        tx.execute(PORTS.update().where(PORTS.c.id == port_id).values(binding.AFRESH))
     if rebound:
         trunk_ports.follow(tx, context, {port_id: host})
     if children:

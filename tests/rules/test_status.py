@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from netloom.feed.render import encode, render
 from netloom.rules import explanation, ports, status
 from netloom.store.tables.feed import APPLIED
 from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTER_BINDINGS, ROUTERS
@@ -21,6 +22,13 @@ def shown(cloud: Cloud, port_id: str) -> str:
     port = cloud.get("port", port_id, cloud.admin)
     assert port is not None
     return str(port["status"])
+
+
+def fragment(cloud: Cloud, name: str) -> bytes:
+    with cloud.store.read() as tx:
+        found = render(tx, [name])[name]
+    assert found is not None
+    return encode(found)
 
 
 @pytest.fixture
@@ -51,6 +59,26 @@ def test_a_port_is_active_when_its_host_has_it(cloud: Cloud, bound: list[View]) 
     assert after is not None
     assert (after["revision_number"], after["updated_at"]) == (1, bound[0]["updated_at"])
     assert shown(cloud, bound[1]["id"]) == "DOWN"
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ({"binding__host_id": ""}, {"binding__host_id": "h1"}),
+        ({"binding__host_id": "h2"}, {"binding__host_id": "h1"}),
+        ({"admin_state_up": False}, {"admin_state_up": True}),
+    ],
+)
+def test_a_port_whose_status_begins_anew_is_told_anew(
+    cloud: Cloud, bound: list[View], change: View, back: View
+) -> None:
+    """Its host, which may hear of both changes at once, would have nothing to tell else."""
+    name = f"port/{bound[0]['id']}"
+    report(cloud, "h1", {name: APPLIED_NOW})
+    before = fragment(cloud, name)
+    cloud.update("port", bound[0]["id"], **change)
+    assert cloud.update("port", bound[0]["id"], **back)["status"] == "DOWN"
+    assert fragment(cloud, name) != before
 
 
 def test_a_port_that_is_turned_off_or_moves_is_down(cloud: Cloud, bound: list[View]) -> None:

@@ -27,6 +27,14 @@ SUBNETS = resource_table(
 )
 PORTS = resource_table(
     PORT,
+    sa.Column(
+        "wirings",
+        sa.Integer,
+        nullable=False,
+        default=0,
+        server_default="0",
+        doc="How often the status began anew: the host is to tell of the port again, even if nothing else differs.",
+    ),
     sa.ForeignKeyConstraint(["network_id"], ["networks.id"]),
     sa.UniqueConstraint("network_id", "mac_address"),
     sa.Index(None, "project_id"),
