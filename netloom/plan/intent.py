@@ -9,6 +9,7 @@ from netloom.feed.fragments import (
     AddressSet,
     DhcpNetwork,
     Fragment,
+    LoadBalancer,
     Neighbour,
     Network,
     Port,
@@ -81,6 +82,11 @@ class Intent:
     def trunks(self) -> Mapping[str, Trunk]:
         """Trunks whose parent port is bound to this host."""
         return self._of(Trunk)
+
+    @cached_property
+    def load_balancers(self) -> Mapping[str, LoadBalancer]:
+        """Load balancers that this host carries."""
+        return self._of(LoadBalancer)
 
     @cached_property
     def trunk_of(self) -> Mapping[str, Trunk]:
