@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from netloom.store.database import Store
-from netloom.store.tables import compute, feed, network  # noqa: F401 - their tables
+from netloom.store.tables import compute, feed, loadbalancers, network  # noqa: F401 - their tables
 from netloom.store.tables.base import METADATA
 
 

@@ -61,6 +61,8 @@ class Resource:
     fields: tuple[Field, ...]
     path: str = ""
     """Path of the collection when it is not the plural with dashes."""
+    table: str = ""
+    """Name of its table when it is not the plural."""
     bulk: bool = False
     verbs: frozenset[str] = frozenset({"create", "list", "show", "update", "delete"})
     extension: str = ""

@@ -60,7 +60,7 @@ def missing(resource: Resource, object_id: str) -> NotFound:
 
 def table_of(resource: Resource) -> sa.Table:
     """The table that holds a resource."""
-    return METADATA.tables[resource.plural]
+    return METADATA.tables[resource.table or resource.plural]
 
 
 def expressions(tx: Tx, context: Context, resource: Resource) -> dict[str, Condition]:

@@ -9,7 +9,7 @@ from netloom.api.app import create_app
 from netloom.api.policy import Policy
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
-from netloom.store.tables import feed, network  # noqa: F401  (they fill the metadata)
+from netloom.store.tables import feed, loadbalancers, network  # noqa: F401  (they fill the metadata)
 from netloom.store.tables.base import METADATA
 from tests.api.client import Api, TestClient, authenticate
 from tests.databases import postgresql  # noqa: F401  (a fixture)

@@ -3,7 +3,7 @@
 from alembic import context
 
 from netloom.store.database import Tx
-from netloom.store.tables import compute, feed, identity, images, network  # noqa: F401  # their tables belong to METADATA
+from netloom.store.tables import compute, feed, identity, images, loadbalancers, network  # noqa: F401  # their tables belong to METADATA
 from netloom.store.tables.base import METADATA
 
 # One transaction: SQLite's writers take turns (``writes``), PostgreSQL's need a lock for it.

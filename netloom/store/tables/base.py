@@ -39,4 +39,4 @@ def column(declaration: Field) -> sa.Column[Any]:
 def resource_table(resource: Resource, *extra: SchemaItem) -> sa.Table:
     """The table of a resource: a column for each stored field, then what only the store needs."""
     columns: Sequence[SchemaItem] = [column(item) for item in resource.stored]
-    return sa.Table(resource.plural, METADATA, *columns, *extra)
+    return sa.Table(resource.table or resource.plural, METADATA, *columns, *extra)

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from netloom.store.migrate import HEAD, migrate
-from netloom.store.tables import compute, feed, identity, images, network  # noqa: F401 - their tables
+from netloom.store.tables import compute, feed, identity, images, loadbalancers, network  # noqa: F401 - their tables
 from netloom.store.tables.base import METADATA
 from tests.databases import postgresql, postgresql_store, sqlite_store, store  # noqa: F401 - fixtures
 
