@@ -18,6 +18,8 @@ class NetworkSettings:
     dhcp_agents_per_network: int = 1
     l3_ha: bool = False
     """Whether new routers are highly available by default."""
+    loadbalancer_ha: bool = False
+    """Whether new load balancers live on two hosts."""
     l3_ha_net_cidr: str = "169.254.192.0/18"
     l3_ha_network_type: str = ""
     l3_ha_network_physical_name: str = ""

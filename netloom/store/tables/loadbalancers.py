@@ -28,7 +28,9 @@ LOADBALANCERS = resource_table(
     _api(),
     sa.Column("generation", sa.Integer, nullable=False, doc="Grows with every change of what its hosts must do."),
     sa.Column("own_port", sa.Boolean, nullable=False, doc="Whether the VIP's port goes with it."),
+    sa.Column("vrid", sa.Integer, doc="Virtual router id (VRRP), 1 to 255; null when it is on one host."),
     sa.ForeignKeyConstraint(["vip_port_id"], ["ports.id"]),
+    sa.UniqueConstraint("vip_network_id", "vrid"),
     sa.UniqueConstraint("vip_port_id"),
     sa.Index(None, "project_id"),
 )
@@ -89,6 +91,10 @@ LB_BINDINGS = sa.Table(
     METADATA,
     sa.Column("loadbalancer_id", KEY, sa.ForeignKey("lb_loadbalancers.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("host", sa.String(255), primary_key=True, index=True),
+    sa.Column("port_id", KEY, sa.ForeignKey("ports.id"), unique=True, doc="From which it elects; null when alone."),
+    sa.Column("revision", sa.Integer, doc="Generation of the balancer that the host has told of last."),
+    sa.Column("state", sa.String(16), doc="What became of that there: applied, waiting or failed."),
+    sa.Column("reason", sa.Text),
     sa.Column("ha_state", sa.String(16), doc="active, standby or fault, as the host says; null: not known."),
 )
 LB_STATISTICS = sa.Table(
@@ -96,6 +102,7 @@ LB_STATISTICS = sa.Table(
     METADATA,
     sa.Column("listener_id", KEY, sa.ForeignKey("lb_listeners.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("host", sa.String(255), primary_key=True),
+    sa.Column("worker", sa.String(64), primary_key=True, doc="A process from its start to its end: it counts from 0."),
     *(
         sa.Column(name, sa.BigInteger, nullable=False, default=0)
         for name in ("active_connections", "bytes_in", "bytes_out", "request_errors", "total_connections")

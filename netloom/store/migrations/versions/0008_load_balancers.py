@@ -67,8 +67,10 @@ def upgrade() -> None:
         sa.Column("api", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("own_port", sa.Boolean(), nullable=False),
+        sa.Column("vrid", sa.Integer()),
         sa.ForeignKeyConstraint(["vip_port_id"], ["ports.id"], name="fk_lb_loadbalancers_vip_port_id"),
         sa.PrimaryKeyConstraint("id", name="pk_lb_loadbalancers"),
+        sa.UniqueConstraint("vip_network_id", "vrid", name="uq_lb_loadbalancers_vip_network_id_vrid"),
         sa.UniqueConstraint("vip_port_id", name="uq_lb_loadbalancers_vip_port_id"),
     )
     op.create_index("ix_lb_loadbalancers_project_id", "lb_loadbalancers", ["project_id"])
@@ -76,11 +78,17 @@ def upgrade() -> None:
         "lb_bindings",
         sa.Column("loadbalancer_id", sa.String(length=64), nullable=False),
         sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("port_id", sa.String(length=64)),
+        sa.Column("revision", sa.Integer()),
+        sa.Column("state", sa.String(length=16)),
+        sa.Column("reason", sa.Text()),
         sa.Column("ha_state", sa.String(length=16)),
         sa.ForeignKeyConstraint(
             ["loadbalancer_id"], ["lb_loadbalancers.id"], name="fk_lb_bindings_loadbalancer_id", ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(["port_id"], ["ports.id"], name="fk_lb_bindings_port_id"),
         sa.PrimaryKeyConstraint("loadbalancer_id", "host", name="pk_lb_bindings"),
+        sa.UniqueConstraint("port_id", name="uq_lb_bindings_port_id"),
     )
     op.create_index("ix_lb_bindings_host", "lb_bindings", ["host"])
     op.create_table(
@@ -230,6 +238,7 @@ def upgrade() -> None:
         "lb_statistics",
         sa.Column("listener_id", sa.String(length=64), nullable=False),
         sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
         sa.Column("active_connections", sa.BigInteger(), nullable=False),
         sa.Column("bytes_in", sa.BigInteger(), nullable=False),
         sa.Column("bytes_out", sa.BigInteger(), nullable=False),
@@ -238,7 +247,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["listener_id"], ["lb_listeners.id"], name="fk_lb_statistics_listener_id", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("listener_id", "host", name="pk_lb_statistics"),
+        sa.PrimaryKeyConstraint("listener_id", "host", "worker", name="pk_lb_statistics"),
     )
     op.create_table(
         "lb_l7rules",
