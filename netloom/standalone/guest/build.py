@@ -21,6 +21,7 @@ _PROGRAMS = {"busybox": "busybox-static", "dropbear": "dropbear-bin", "dropbeark
 _WELCOME = ("tcpdump",)
 """Programs that are taken when this host has them."""
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "var/run": "../run"}
 _DIRECTORIES = "dev etc home mnt proc root run sys tmp usr/bin usr/sbin var/lib var/log var/tmp"
 
 
@@ -97,8 +98,8 @@ def _mode(source: Path) -> int:
 def _fill(tree: Path, contents: dict[str, Path]) -> None:
     for name in _DIRECTORIES.split():
         (tree / name).mkdir(parents=True)
-    for name in ("bin", "sbin"):
-        (tree / name).symlink_to(f"usr/{name}")
+    for name, place in _LINKS.items():
+        (tree / name).symlink_to(place)
     for name, source in contents.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
