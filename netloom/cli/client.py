@@ -20,24 +20,25 @@ class Client:
             Trouble: the file is not there, or nobody answers.
         """
         try:
-            self._auth = yaml.safe_load(clouds.read_text())["clouds"][cloud]["auth"]
+            self.auth: dict[str, str] = yaml.safe_load(clouds.read_text())["clouds"][cloud]["auth"]
         except FileNotFoundError:
             raise Trouble(f"there is no cloud here ({clouds} is missing); start one with: netloom up") from None
         self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=30), retries=False)
-        self._base = self._auth["auth_url"].removesuffix("/identity/v3")
+        self._base = self.auth["auth_url"].removesuffix("/identity/v3")
         self._headers: dict[str, str] = {}
         self._sign_in()
 
     def _sign_in(self) -> None:
         domain = {"name": "Default"}
-        user = {"name": self._auth["username"], "password": self._auth["password"], "domain": domain}
-        scope = {"project": {"name": self._auth["project_name"], "domain": domain}}
+        user = {"name": self.auth["username"], "password": self.auth["password"], "domain": domain}
+        scope = {"project": {"name": self.auth["project_name"], "domain": domain}}
         body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
         status, headers, answer = self._send("POST", "/identity/v3/auth/tokens", body)
         if status != 201:
-            raise Trouble(f"cannot sign in as {self._auth['username']}: {answer}")
+            raise Trouble(f"cannot sign in as {self.auth['username']}: {answer}")
         self._headers = {"X-Auth-Token": headers["X-Subject-Token"]}
         self.project_id: str = answer["token"]["project"]["id"]
+        self.services = frozenset(str(entry["type"]) for entry in answer["token"]["catalog"])
 
     def get(self, path: str) -> Any:
         """The body of an answer to GET.

@@ -72,6 +72,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from netloom.cli import config
 
             return config.run(arguments)
+        case "tempest-config":
+            from netloom.cli import tempest_config
+
+            return tempest_config.run(arguments)
     raise Trouble(f"there is no command '{arguments.command}'")
 
 

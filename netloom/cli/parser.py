@@ -18,6 +18,7 @@ examples:
   netloom console web1                  log in on its console
   netloom draw web1                     how its cards are wired to bridges, VLANs and routers
   netloom config show                   what the configuration files come to, line by line
+  netloom tempest-config                the configuration with which Tempest tests the cloud
   netloom down                          stop it all and leave nothing behind
 """
 
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("agent", help="run this host's agent", description="Run this host's agent, with all its roles.")
     _host(commands)
     _config(commands)
+    _tempest_config(commands)
     lab_words(commands)
     return top
 
@@ -165,4 +167,18 @@ def _config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "check",
         help="say what is wrong",
         description="Say what is wrong with the files, line by line; the exit code is 0 when nothing is.",
+    )
+
+
+def _tempest_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "tempest-config",
+        help="write the configuration with which Tempest tests this cloud",
+        description="Write a tempest.conf for the cloud that runs on this machine: accounts, what the network service"
+        " and compute can do, image, flavor, external network. It holds the password of admin. 'make tempest' runs"
+        " the tests.",
+        epilog="example: netloom tempest-config --output etc/tempest.conf",
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to write it, readable by you alone (default: print it)"
     )

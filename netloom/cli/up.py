@@ -55,7 +55,7 @@ metadata_proxy_shared_secret = {secret}
 
 [netloom]
 standalone = true
-roles = openvswitch, l3, dhcp, metadata, compute
+roles = openvswitch, l3, dhcp, metadata, loadbalancer, compute
 
 [ovs]
 bridge_mappings = {physical_network}:{bridge}
