@@ -128,9 +128,13 @@ def select_rows(tx: Tx, context: Context, resource: Resource, query: Query) -> l
 
     Raises the resource's 404 when the marker is not there.
     """
+    scope = visible(viewer(context), resource, table_of(resource))
+    return page(tx, resource, expressions(tx, context, resource), scope, query)
+
+
+def page(tx: Tx, resource: Resource, columns: Mapping[str, Condition], scope: Condition, query: Query) -> list[Row]:
+    """As ``select_rows``, of the rows of the resource's table in ``scope``; ``columns`` are the attributes."""
     table = table_of(resource)
-    columns = expressions(tx, context, resource)
-    scope = visible(viewer(context), resource, table)
     statement = sa.select(*columns.values()).select_from(table).where(scope)
     for name, values in query.filters.items():
         statement = statement.where(_filter(tx, columns, table, name, values))

@@ -89,47 +89,48 @@ def _assemble(tx: Tx, context: Context, resource: Resource, rows: list[Row], que
     return rows
 
 
-class _Children(NamedTuple):
+class Children(NamedTuple):
     """One kind of child: the statement, built once, and the names of the values that follow the owner's id."""
 
     statement: sa.Select[Any]
     names: tuple[str, ...]
 
 
-def _children(
+def children_of(
     owner: sa.ColumnElement[Any], *values: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]] = ()
-) -> _Children:
+) -> Children:
+    """The values of rows that belong to ``owner``, in this order."""
     statement = sa.select(owner, *values).where(among_those(owner, "owners")).order_by(*order)
-    return _Children(statement, tuple(str(value.key) for value in values))
+    return Children(statement, tuple(str(value.key) for value in values))
 
 
-TAGGED = _children(TAGS.c.resource_id, TAGS.c.tag, order=(TAGS.c.tag,))
-ON_NETWORKS = _children(SUBNETS.c.network_id, SUBNETS.c.id, order=(SUBNETS.c.created_at, SUBNETS.c.id))
-ADDRESSES = _children(
+TAGGED = children_of(TAGS.c.resource_id, TAGS.c.tag, order=(TAGS.c.tag,))
+ON_NETWORKS = children_of(SUBNETS.c.network_id, SUBNETS.c.id, order=(SUBNETS.c.created_at, SUBNETS.c.id))
+ADDRESSES = children_of(
     IP_ALLOCATIONS.c.port_id,
     IP_ALLOCATIONS.c.subnet_id,
     IP_ALLOCATIONS.c.ip_address,
     order=(IP_ALLOCATIONS.c.position,),
 )
-MEMBERSHIPS = _children(
+MEMBERSHIPS = children_of(
     PORT_SECURITY_GROUPS.c.port_id,
     PORT_SECURITY_GROUPS.c.security_group_id,
     order=(PORT_SECURITY_GROUPS.c.security_group_id,),
 )
-BEHIND = _children(
+BEHIND = children_of(
     SUB_PORTS.c.trunk_id,
     SUB_PORTS.c.port_id,
     SUB_PORTS.c.segmentation_type,
     SUB_PORTS.c.segmentation_id,
     order=(SUB_PORTS.c.segmentation_id,),
 )
-DETAILS = _Children(
+DETAILS = Children(
     BEHIND.statement.join(PORTS, PORTS.c.id == SUB_PORTS.c.port_id).add_columns(PORTS.c.mac_address),
     (*BEHIND.names, "mac_address"),
 )
 
 
-def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
+def collect(tx: Tx, views: Views, name: str, children: Children) -> None:
     """Add under ``name`` the list of the rows' values that belong to each view: plain, or as dictionaries."""
     for view in views.values():
         view[name] = []
@@ -143,11 +144,11 @@ def _collect(tx: Tx, views: Views, name: str, children: _Children) -> None:
 
 
 def _tags(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "tags", TAGGED)
+    collect(tx, views, "tags", TAGGED)
 
 
 def _subnet_ids(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "subnets", ON_NETWORKS)
+    collect(tx, views, "subnets", ON_NETWORKS)
 
 
 def _zones(tx: Tx, views: Views, owner: sa.ColumnElement[Any], host: sa.ColumnElement[Any], kind: str) -> None:
@@ -174,11 +175,11 @@ def _router_zones(tx: Tx, _context: Context, views: Views) -> None:
 
 
 def _fixed_ips(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "fixed_ips", ADDRESSES)
+    collect(tx, views, "fixed_ips", ADDRESSES)
 
 
 def _groups(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "security_groups", MEMBERSHIPS)
+    collect(tx, views, "security_groups", MEMBERSHIPS)
 
 
 def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
@@ -207,7 +208,7 @@ def _vif_details(tx: Tx, _context: Context, views: Views) -> None:
 
 
 def _sub_ports(tx: Tx, _context: Context, views: Views) -> None:
-    _collect(tx, views, "sub_ports", BEHIND)
+    collect(tx, views, "sub_ports", BEHIND)
 
 
 def _trunk_details(tx: Tx, _context: Context, views: Views) -> None:
