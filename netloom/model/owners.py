@@ -8,6 +8,11 @@ HA_PORT = "network:router_ha_interface"
 ROUTER_GATEWAY = "network:router_gateway"
 FLOATING_IP = "network:floatingip"
 TRUNK_SUB_PORT = "trunk:subport"
+OCTAVIA = "Octavia"
+"""Owner of the ports of load balancers: that of the VIP, and those from which hosts elect the active one."""
+LBAAS_VIP = "neutron:LOADBALANCER"
+"""Owner of the port of a VIP that was made through LBaaS v1."""
+BALANCER_PORTS = (OCTAVIA, LBAAS_VIP)
 SERVICE_PREFIX = "network:"
 
 ROUTER_INTERFACES = (

@@ -25,7 +25,7 @@ def provisioning(
 ) -> sa.ColumnElement[Any]:
     """``provisioning_status`` of an object of the load balancer of id ``balancer``; ERROR when no live host has it.
 
-    ``made``, ``touched``: the balancer's generations of the object's creation and last change; none: the balancer's own.
+    ``made``, ``touched``: the balancer's generations of the object's creation and last change; none: its own.
     What was not touched since is as it was.
     """
     table = LOADBALANCERS.alias("of")

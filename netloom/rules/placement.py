@@ -8,12 +8,14 @@ import sqlalchemy as sa
 
 from netloom.model.agents import AGENT
 from netloom.rules.context import Context
+from netloom.rules.lb_provisioning import LB_AGENT
 from netloom.rules.query import expressions
 from netloom.store.database import Tx
+from netloom.store.tables.loadbalancers import LB_BINDINGS
 from netloom.store.tables.network import AGENTS, DHCP_BINDINGS, ROUTER_BINDINGS
 
 DHCP_AGENT, L3_AGENT = "DHCP agent", "L3 agent"
-BINDINGS = {DHCP_AGENT: DHCP_BINDINGS, L3_AGENT: ROUTER_BINDINGS}
+BINDINGS = {DHCP_AGENT: DHCP_BINDINGS, L3_AGENT: ROUTER_BINDINGS, LB_AGENT: LB_BINDINGS}
 """What agents are given to do, by their type."""
 
 
@@ -26,7 +28,7 @@ class Candidate:
     alive: bool
     enabled: bool
     load: int
-    """Networks or routers that it has; grows with what it is chosen for."""
+    """Networks, routers or load balancers that it has; grows with what it is chosen for."""
     active: int
     """Highly available routers for which it is the active host."""
 

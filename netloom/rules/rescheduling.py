@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 
-from netloom.rules import dhcp_scheduling, placement, router_scheduling
+from netloom.rules import dhcp_scheduling, lb_scheduling, placement, router_scheduling
 from netloom.rules.context import Context
+from netloom.rules.lb_provisioning import LB_AGENT
 from netloom.rules.placement import DHCP_AGENT, L3_AGENT
 from netloom.store.database import Tx
 
@@ -12,7 +13,7 @@ LOCK = 0x6E65746C
 
 
 def run(tx: Tx, context: Context) -> bool:
-    """Move networks and routers as far as others can take them; whether there may be more to move at once.
+    """Move networks, routers, load balancers as far as others can take them; whether there may be more to move at once.
 
     1 statement, and on PostgreSQL another for the lock, when nothing is to be done. An agent counts as dead when the
     database has no heartbeat of it within ``agent_down_time``: do not call it before the servers have been listening
@@ -23,7 +24,11 @@ def run(tx: Tx, context: Context) -> bool:
     busy = set(tx.execute(placement.needs_moving(tx, context)).scalars())
     more = [
         relieve(tx, context)
-        for agent_type, relieve in ((DHCP_AGENT, dhcp_scheduling.relieve), (L3_AGENT, router_scheduling.relieve))
+        for agent_type, relieve in (
+            (DHCP_AGENT, dhcp_scheduling.relieve),
+            (L3_AGENT, router_scheduling.relieve),
+            (LB_AGENT, lb_scheduling.relieve),
+        )
         if agent_type in busy
     ]
     return any(more)
