@@ -19,6 +19,10 @@ Row = tuple[str, str, str, str]
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the verb says."""
+    if arguments.verb == "from-devstack":
+        from netloom.cli import from_devstack
+
+        return from_devstack.run(arguments)
     conf = configuration(arguments)
     if arguments.verb == "check":
         files = ", ".join(str(file) for file in arguments.config_file) or "no file"

@@ -150,7 +150,7 @@ def _host(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 def _config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "config",
-        help="show the effective configuration, or check it",
+        help="show the effective configuration, check it, or convert one",
         description="Show what the configuration files come to, or check them. Files of Neutron (neutron.conf,"
         " ml2_conf.ini, openvswitch_agent.ini, l3_agent.ini, dhcp_agent.ini, metadata_agent.ini) are understood.",
         epilog="example: netloom --config-file /etc/neutron/neutron.conf config show --section ml2 --all",
@@ -163,6 +163,7 @@ def _config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     show.add_argument("--section", metavar="SECTION", help="only this section, such as ml2")
     show.add_argument("--all", action="store_true", help="defaults too, not only what files set")
+    _from_devstack(verbs)
     verbs.add_parser(
         "check",
         help="say what is wrong",
@@ -181,4 +182,30 @@ def _tempest_config(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     command.add_argument(
         "--output", type=Path, metavar="FILE", help="where to write it, readable by you alone (default: print it)"
+    )
+
+
+def _from_devstack(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = verbs.add_parser(
+        "from-devstack",
+        help="convert the localrc or local.conf of a DevStack",
+        description="Write the configuration that equals a DevStack's settings: services, types of networks, tunnels,\n"
+        "VLANs, bridges, and what [[post-config|…]] says for files of Neutron. A comment above each\n"
+        "option names the line that it is from. Lines that are left out are listed on standard error,\n"
+        "each with the reason. Nothing of DevStack's file is run: variables are filled in, and commands\n"
+        "and conditions, which only a shell can decide, are left out.",
+        epilog="examples:\n"
+        "  netloom config from-devstack localrc                                      look at it\n"
+        "  netloom config from-devstack local.conf --output-directory /etc/netloom   then: netloom up\n\n"
+        "ENABLE_TENANT_TUNNELS=True in a plain localrc (2013) means GRE; in a local.conf with [[…]] VXLAN,\n"
+        "unless Q_ML2_TENANT_NETWORK_TYPE says another type.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", metavar="FILE", type=Path, help="a localrc, or a local.conf with [[local|localrc]]")
+    command.add_argument(
+        "--output-directory",
+        type=Path,
+        metavar="DIR",
+        help="write DIR/netloom.conf, readable by its owner only, with a new secret for metadata (default: print it,"
+        " without a secret)",
     )
