@@ -3,6 +3,7 @@
 #   make down    stop it and leave nothing behind (root)
 #   make machines  what virtual machines need beside that: an emulator and a kernel (root)
 #   make test    all checks and tests (root: they use real switches and namespaces)
+#   make tempest OpenStack's own tests against the cloud that runs, or one of its own (root)
 #   make bench   measure how fast it is (root)
 #   make lock    renew requirements.lock from pyproject.toml
 
@@ -15,7 +16,7 @@ PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables ipset nftable
 MACHINE_PACKAGES := qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) $(MACHINE_PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
 
-.PHONY: up down machines status test lint unit host-tests e2e bench lock packages test-packages clients
+.PHONY: up down machines status test lint unit host-tests e2e tempest bench lock packages test-packages clients
 
 up: packages $(VENV)/installed
 	@$(BIN)/netloom up $(OPTIONS)
@@ -69,6 +70,9 @@ $(CLIENTS)/%/installed: tests/clients/%.txt
 	@$(PYTHON) -m venv $(CLIENTS)/$*
 	@$(CLIENTS)/$*/bin/pip install --quiet $(AS_NAMED) --requirement $<
 	@touch $@
+
+tempest: test-packages $(VENV)/developed $(CLIENTS)/tempest/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.tempest $(OPTIONS)
 
 bench: test-packages $(VENV)/developed
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench $(OPTIONS)

@@ -38,7 +38,13 @@ class Client:
             raise Trouble(f"cannot sign in as {self.auth['username']}: {answer}")
         self._headers = {"X-Auth-Token": headers["X-Subject-Token"]}
         self.project_id: str = answer["token"]["project"]["id"]
-        self.services = frozenset(str(entry["type"]) for entry in answer["token"]["catalog"])
+        self.services = {str(entry["type"]): self._place(entry) for entry in answer["token"]["catalog"]}
+        """Where services are, below the root of the server, by their types."""
+
+    def _place(self, entry: dict[str, Any]) -> str:
+        """The public endpoint of an entry of the catalog."""
+        urls = [str(one["url"]) for one in entry["endpoints"] if one["interface"] == "public"]
+        return urls[0].removeprefix(self._base).rstrip("/") if urls else ""
 
     def get(self, path: str) -> Any:
         """The body of an answer to GET.

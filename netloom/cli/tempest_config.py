@@ -109,7 +109,7 @@ def _identity(client: Client) -> Sections:
 
 
 def _network(client: Client, extensions: set[str]) -> Sections:
-    external = client.get("/v2.0/networks?router%3Aexternal=True&sort_key=name")["networks"]
+    external = client.get("/v2.0/networks?router%3Aexternal=True&sort_key=name&sort_dir=asc")["networks"]
     if not external:
         raise Trouble(
             "there is no external network, which most tests need;"
@@ -174,8 +174,8 @@ def _compute(client: Client) -> Sections:
 
 
 def _plugin(client: Client, settings: NetworkSettings, firewall_driver: str) -> dict[str, object]:
-    agents = client.get("/v2.0/agents?alive=True")["agents"]
-    zones = {agent["availability_zone"] for agent in agents if agent["availability_zone"]}
+    agents = client.get("/v2.0/agents")["agents"]
+    zones = {agent["availability_zone"] for agent in agents if agent["alive"] and agent["availability_zone"]}
     options: dict[str, object] = {
         "provider_vlans": ",".join(sorted(settings.vlan_ranges)),
         "available_type_drivers": ",".join(settings.type_drivers),
@@ -192,7 +192,7 @@ def _plugin(client: Client, settings: NetworkSettings, firewall_driver: str) -> 
 def _load_balancing(client: Client) -> Sections:
     if "load-balancer" not in client.services:
         return {}
-    providers = client.get("/load-balancer/v2.0/lbaas/providers")["providers"]
+    providers = client.get(f"{client.services['load-balancer']}/v2.0/lbaas/providers")["providers"]
     return {
         "load_balancer": {
             "provider": providers[0]["name"],

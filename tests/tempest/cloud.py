@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import httpx
 
 from netloom.agent.convergence import judge
 from netloom.agent.roles import roles
+from netloom.cli.main import main
 from netloom.feed import keys
 from netloom.feed.client import Mirror, Stream
 from netloom.plan.intent import Intent
 from netloom.settings.load import host_settings, read, server_settings
-from netloom.standalone import cloud
+from netloom.standalone import cloud, credentials
 from netloom.state import Facts
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
@@ -58,22 +58,11 @@ network_vlan_ranges = physnet1:100:199
 """
 
 
-@dataclass(frozen=True)
-class Cloud:
-    """A running cloud."""
-
-    url: str
-    password: str
-    """Of the user admin."""
-    public_network: str
-    extensions: list[str]
-
-
 @contextmanager
-def running(directory: Path) -> Iterator[Cloud]:
-    """A cloud with an external network, gone at the end; all that it writes is in ``directory``."""
+def running(directory: Path) -> Iterator[None]:
+    """A cloud with an external network, gone at the end; ``tempest.conf`` and all else of it is in ``directory``."""
     port, metadata_port = _free_ports(2)
-    url, password = f"http://127.0.0.1:{port}", secrets.token_urlsafe(12)
+    url = f"http://127.0.0.1:{port}"
     file = directory / "netloom.conf"
     file.write_text(
         CONFIGURATION.format(
@@ -85,14 +74,16 @@ def running(directory: Path) -> Iterator[Cloud]:
         )
     )
     (directory / "state").mkdir()
-    _bootstrap(file, password)
+    password = _bootstrap(file, url)
     with _process([sys.executable, "-m", "netloom.cli.main", "--config-file", str(file), "server"], directory):
         _wait(lambda: httpx.get(f"{url}/healthcheck").is_success, f"the server starts ({directory}/server.log)")
         with _host(file), _client(url, password) as client:
             _wait(lambda: _alive(client), "the agents are alive")
             _make_default_pools(client)
-            listed = client.get("/v2.0/extensions").raise_for_status().json()["extensions"]
-            yield Cloud(url, password, _public_network(client), sorted(entry["alias"] for entry in listed))
+            _make_public_network(client)
+            output = directory / "tempest.conf"
+            assert main(["--config-file", str(file), "tempest-config", "--output", str(output)]) == 0
+            yield
 
 
 def _free_ports(count: int) -> list[int]:
@@ -104,16 +95,21 @@ def _free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _bootstrap(file: Path, password: str) -> None:
+def _bootstrap(file: Path, url: str) -> str:
+    """Make the database and the credentials; returns the password of admin."""
     conf = read([file])
     settings = server_settings(conf)
     store = Store(settings.database)
     migrate(store)
-    cloud.bootstrap(store, settings, {"admin": password, "demo": password, "netloom": secrets.token_urlsafe(12)})
+    directory = Path(conf.netloom.config_path)
+    directory.mkdir()
+    passwords = credentials.ensure(directory, f"{url}/identity/v3")
+    cloud.bootstrap(store, settings, passwords)
     with store.write() as tx:
         key = keys.issue(tx, conf.host)
     store.close()
     host_settings(conf).key_file.write_text(key)
+    return passwords["admin"]
 
 
 @contextmanager
@@ -169,14 +165,13 @@ def _alive(client: httpx.Client) -> bool:
     return bool(agents) and all(agent["alive"] for agent in agents)
 
 
-def _public_network(client: httpx.Client) -> str:
+def _make_public_network(client: httpx.Client) -> None:
     network = {"name": "public", "router:external": True, "provider:network_type": "flat"}
     network["provider:physical_network"] = "public"
     answer = client.post("/v2.0/networks", json={"network": network}).raise_for_status()
     network_id: str = answer.json()["network"]["id"]
     subnet = {"network_id": network_id, "ip_version": 4, "cidr": "172.24.4.0/24", "enable_dhcp": False}
     client.post("/v2.0/subnets", json={"subnet": subnet}).raise_for_status()
-    return network_id
 
 
 def _make_default_pools(client: httpx.Client) -> None:

@@ -1,11 +1,14 @@
 """Running tests of the Tempest environment, and what became of each."""
 
-import csv
+import json
 import os
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 BIN = Path(__file__).parents[2] / ".cache/clients/tempest/bin"
+OUTCOMES = Path(__file__).with_name("outcomes.py")
 CONFIGURATION = """\
 [DEFAULT]
 test_path={discovery}
@@ -14,11 +17,34 @@ group_regex=([^\\.]*\\.)*
 """
 
 
-def run(directory: Path, pattern: str) -> dict[str, str]:
-    """Run the tests that match, two at a time, with ``tempest.conf`` in ``directory``.
+class Outcome(NamedTuple):
+    """What became of a test."""
 
-    Returns their results by name: ``success``, ``failure``, ``skip``. A class that could not be set up
-    appears as ``setUpClass (its name)``.
+    status: str
+    """``success``, ``failure`` or ``skip``."""
+    reason: str
+    """Why it was skipped, or how it failed."""
+
+
+def run(
+    directory: Path,
+    pattern: str,
+    enter: Callable[[Sequence[str]], list[str]] = list,
+    *,
+    progress: bool = False,
+    workers: int = 2,
+) -> dict[str, Outcome]:
+    """Run the tests that match, some at a time, with ``tempest.conf`` in ``directory``.
+
+    Args:
+        directory: for Tempest's files; made when missing.
+        pattern: regular expression of the tests' names.
+        enter: makes of a command the one that runs it on the machine where the cloud is.
+        progress: tell each test's result on standard output as it comes.
+        workers: how many tests run at a time.
+
+    Returns:
+        The outcomes by name. A class that could not be set up appears as ``setUpClass (its name)``.
     """
     assert (BIN / "stestr").exists(), "Tempest is not installed: make clients"
     (packages,) = BIN.parent.glob("lib/python*/site-packages")
@@ -29,20 +55,16 @@ def run(directory: Path, pattern: str) -> dict[str, str]:
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHON": str(BIN / "python"),
     }
-
-    def call(command: list[str], stdin: bytes = b"") -> bytes:
-        done = subprocess.run(command, cwd=directory, env=environment, input=stdin, capture_output=True, check=False)
-        if not done.stdout:
-            raise AssertionError(f"{command} printed nothing: {done.stderr.decode()}")
-        return done.stdout
-
-    call(["stestr", "run", "--concurrency", "2", pattern])
-    stream = call(["stestr", "last", "--subunit"])
-    rows = csv.DictReader(call(["subunit2csv", "--no-passthrough"], stream).decode().splitlines())
-    return {row["test"].partition("[")[0]: row["status"] for row in rows}
-
-
-def failures(directory: Path) -> str:
-    """What the last run's failures looked like."""
-    done = subprocess.run([BIN / "stestr", "failing"], cwd=directory, capture_output=True, text=True, check=False)
-    return done.stdout
+    stestr = ["env", f"--chdir={directory}", str(BIN / "stestr")]
+    with subprocess.Popen(
+        enter([*stestr, "run", "--concurrency", str(workers), pattern]),
+        env=environment,
+        stdout=None if progress else subprocess.DEVNULL,
+        stderr=None if progress else subprocess.PIPE,
+    ) as running:
+        _, errors = running.communicate()
+    stream = subprocess.run([*stestr, "last", "--subunit"], env=environment, stdout=subprocess.PIPE, check=False).stdout
+    if not stream:
+        raise AssertionError(f"no test of {pattern} has run: {(errors or b'').decode()}")
+    told = subprocess.run([BIN / "python", OUTCOMES], input=stream, stdout=subprocess.PIPE, check=True).stdout
+    return {name: Outcome(*each) for name, each in json.loads(told).items()}

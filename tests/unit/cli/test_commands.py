@@ -71,7 +71,7 @@ def test_hosts_get_keys_and_lose_them(tmp_path, capsys):
 
 
 def test_every_command_explains_itself(capsys):
-    for command in ("up", "down", "status", "exec", "draw", "server", "agent", "host", "config"):
+    for command in ("up", "down", "status", "exec", "draw", "server", "agent", "host", "config", "tempest-config"):
         with pytest.raises(SystemExit) as end:
             parser().parse_args([command, "--help"])
         assert end.value.code == 0
