@@ -21,6 +21,8 @@ def roles(settings: HostSettings, intent: Intent, datapath_type: str) -> list[Ro
         present.append(Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", _dhcp(intent), zone))
     if "metadata" in settings.roles:
         present.append(Role("Metadata agent", "neutron-metadata-agent", "N/A", _metadata(settings)))
+    if "loadbalancer" in settings.roles:
+        present.append(Role("Loadbalancer agent", "neutron-lbaas-agent", "n-lbaas_agent", _balancing(intent), zone))
     if "compute" in settings.roles:
         present.append(Role("Compute", "nova-compute", "compute", _computing(settings, intent), zone))
     return present
@@ -65,6 +67,17 @@ def _dhcp(intent: Intent) -> dict[str, object]:
         "networks": len(served),
         "subnets": sum(subnet.enable_dhcp for network in served for subnet in network.subnets),
         "ports": sum(len(intent.ports_of(network.id)) for network in served),
+        "log_agent_heartbeats": False,
+    }
+
+
+def _balancing(intent: Intent) -> dict[str, object]:
+    balancers = intent.load_balancers.values()
+    return {
+        "device_drivers": ["haproxy_ns"],
+        "instances": len(balancers),
+        "listeners": sum(len(balancer.listeners) for balancer in balancers),
+        "members": sum(len(pool.members) for balancer in balancers for pool in balancer.pools),
         "log_agent_heartbeats": False,
     }
 

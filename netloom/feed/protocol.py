@@ -43,6 +43,8 @@ class Status(msgspec.Struct, frozen=True):
     version: str
     state: Literal["applied", "waiting", "failed"]
     reason: str = ""
+    revision: int = 0
+    """Of the fragment, where it has one (load balancers)."""
 
 
 class Report(msgspec.Struct, frozen=True, tag="report"):
@@ -69,6 +71,38 @@ class RouterStates(msgspec.Struct, frozen=True, tag="router_states"):
     """
 
     states: dict[str, str]
+
+
+class MemberStates(msgspec.Struct, frozen=True, tag="member_states"):
+    """How the members of this host's load balancers are, by id of the balancer and of the member.
+
+    Balancers of which something changed since the last message of this connection, each with all its members; the
+    first message tells all. None of a balancer that does not serve here (any more): others speak for it.
+    """
+
+    states: dict[str, dict[str, str]]
+    """``up``, ``down``, ``unchecked`` (there is no monitor), ``draining``, ``off``. No members at all: whatever serves
+    them does not answer."""
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What has passed through a listener."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    active_connections: int = 0
+    total_connections: int = 0
+    request_errors: int = 0
+
+
+class TrafficReport(msgspec.Struct, frozen=True, tag="traffic_report"):
+    """What passed through the listeners of this host, by id of the listener and by worker.
+
+    A worker is one process from its start to its end, here a text that no other ever has; it counts from 0. All that
+    there are, whenever their counts differ from those told last, so that a lost message loses nothing.
+    """
+
+    listeners: dict[str, dict[str, Traffic]]
 
 
 class ConsoleLog(msgspec.Struct, frozen=True, tag="console_log"):
@@ -110,7 +144,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     reason: str
 
 
-FromAgent = Hello | Report | Heartbeat | RouterStates | ConsoleLog
+FromAgent = Hello | Report | Heartbeat | RouterStates | MemberStates | TrafficReport | ConsoleLog
 FromServer = Update | Refused | AskConsoleLog
 
 encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ Kind = Literal["management", "tunnel", "vlan", "external"]
 Options = Mapping[str, Mapping[str, str]]
 """Values of options by section and name, as in a configuration file."""
 
-AGENT_ROLES = ("openvswitch", "l3", "dhcp", "metadata", "compute")
+AGENT_ROLES = ("openvswitch", "l3", "dhcp", "metadata", "loadbalancer", "compute")
 """What an agent does."""
 ROLES = ("server", *AGENT_ROLES, "internet")
 """What a host may be; ``internet`` is the world outside: addresses and names to reach and to be reached from."""

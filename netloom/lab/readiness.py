@@ -18,6 +18,7 @@ TYPES = {
     "l3": "L3 agent",
     "dhcp": "DHCP agent",
     "metadata": "Metadata agent",
+    "loadbalancer": "Loadbalancer agent",
     "compute": "Compute",
 }
 """How the APIs call what has a role."""

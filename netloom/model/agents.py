@@ -6,7 +6,7 @@ from typing import Any
 from netloom.model.fields import Field, Resource
 from netloom.model.kinds import Boolean, Object, Text, Time, Uuid
 
-TYPES = ("DHCP agent", "L3 agent", "Metadata agent", "Open vSwitch agent")
+TYPES = ("DHCP agent", "L3 agent", "Loadbalancer agent", "Metadata agent", "Open vSwitch agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ class HostSettings:
     servers: tuple[str, ...]
     key_file: Path
     roles: frozenset[str]
-    """Among openvswitch, l3, dhcp, metadata, compute."""
+    """Among openvswitch, l3, dhcp, metadata, loadbalancer, compute."""
     state_dir: Path
     run_dir: Path
     ovsdb: str

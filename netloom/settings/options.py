@@ -15,7 +15,7 @@ from netloom.settings.types import Parsed
 NETWORK_TYPES = ("local", "flat", "vlan", "gre", "vxlan", "geneve")
 OVERLAYS = ("vxlan", "gre", "geneve")
 MECHANISMS = ("openvswitch", "l2population")
-ROLES = ("openvswitch", "l3", "dhcp", "metadata", "compute")
+ROLES = ("openvswitch", "l3", "dhcp", "metadata", "loadbalancer", "compute")
 HYBRID = "neutron.agent.linux.iptables_firewall.OVSHybridIptablesFirewallDriver"
 FIREWALL_DRIVERS = {
     "openvswitch": "openvswitch",
@@ -312,7 +312,7 @@ OWN_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.Opt(
             "roles",
             List(String(choices=ROLES)),
-            default=["openvswitch", "l3", "dhcp", "metadata"],
+            default=["openvswitch", "l3", "dhcp", "metadata", "loadbalancer"],
             help="Roles of this host.",
         ),
         cfg.FloatOpt("audit_interval", default=30.0, min=1.0, help="Seconds between full looks at the host."),

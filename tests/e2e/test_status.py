@@ -8,7 +8,7 @@ from tests.e2e.conftest import ADD_PHYSICAL_BRIDGE
 from tests.e2e.world import World
 from tests.sandbox import eventually
 
-AGENTS = {"Open vSwitch agent", "L3 agent", "DHCP agent", "Metadata agent"}
+AGENTS = {"Open vSwitch agent", "L3 agent", "DHCP agent", "Metadata agent", "Loadbalancer agent"}
 
 
 @pytest.fixture(scope="module")
