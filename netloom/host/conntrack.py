@@ -21,6 +21,8 @@ _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _ORIGINAL, _REPLY, _ID, _ZONE = 1, 2, 12, 18
 _TUPLE_IP, _NESTED = 1, 0x8000
 _TRANSLATED = re.compile(r"-d ([^/ ]+)\S* -j DNAT ")
+_BALANCED = re.compile(r"-p udp .*-j DNAT --to-destination \[?([^\]]+?)\]?:\d+$")
+"""Of load balancers: clients of a member that went begin anew with another one."""
 _IN_ZONE = re.compile(r" -j CT --zone (\d+)")
 _SOURCE = re.compile(r" -j SNAT --to-source (\S+)")
 
@@ -73,6 +75,7 @@ def forget_translations(tables: Iterable[tuple[FilterTable, FilterTable]]) -> li
         had, kept = _rules(have), _rules(want)
         moved = {found[1] for rule in had - kept if (found := _TRANSLATED.match(rule))}
         moved |= _sources(had) - _sources(kept)
+        moved |= _balanced(had) - _balanced(kept)
         try:
             if moved:
                 forget(have.namespace, moved)
@@ -102,6 +105,10 @@ def _rules(table: FilterTable) -> set[str]:
 
 def _sources(rules: Iterable[str]) -> set[str]:
     return {found[1] for rule in rules if (found := _SOURCE.search(rule))}
+
+
+def _balanced(rules: Iterable[str]) -> set[str]:
+    return {found[1] for rule in rules if (found := _BALANCED.search(rule))}
 
 
 def _zones(rules: Iterable[str]) -> set[str]:

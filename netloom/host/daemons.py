@@ -14,6 +14,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -80,6 +81,7 @@ class Daemons:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._directory = layout.run_dir / "daemons"
+        self._places = {"{state}": str(layout.state_dir), "{run}": str(layout.run_dir)}
         self._running: dict[str, _Running] = {}
         self._troubles: dict[str, _Trouble] = {}
         self._adopt()
@@ -171,8 +173,22 @@ class Daemons:
     def _reload(self, daemon: Daemon) -> None:
         running = self._running[daemon.name]
         if daemon.reloads != running.record.reloads:
+            self._bequeath(daemon)
             signal.pidfd_send_signal(running.descriptor, signal.Signals[f"SIG{daemon.reload_signal}"])
         running.record = self._recorded(daemon, running.record.pid, running.record.start)
+
+    def _bequeath(self, daemon: Daemon) -> None:
+        """Keep what its successor must know; without it that one has to find out by itself."""
+        address, question, path = (_placed(part, self._places) for part in daemon.bequest)
+        if not path:
+            return
+        try:
+            answer = ask(address, question)
+            draft = Path(f"{path}.new")
+            draft.write_bytes(answer)
+            draft.replace(path)
+        except OSError:
+            Path(path).unlink(missing_ok=True)
 
     def _start(self, daemon: Daemon) -> None:
         trouble = self._troubles.get(daemon.name)
@@ -183,8 +199,9 @@ class Daemons:
         log = directory / "log"
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.unlink()
-        places = {"{state}": str(self._layout.state_dir), "{run}": str(self._layout.run_dir)}
-        argv = [_placed(argument, places) for argument in daemon.argv]
+        argv = [_placed(argument, self._places) for argument in daemon.argv]
+        if daemon.bequest[2]:
+            Path(_placed(daemon.bequest[2], self._places)).unlink(missing_ok=True)
         with inside(daemon.namespace), open(log, "ab", opener=_private) as output:
             child = subprocess.Popen(
                 argv,
@@ -281,6 +298,20 @@ class Daemons:
                 leader = os.getsid(pid) == pid and pid not in known
                 if leader and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     os.kill(pid, signal.SIGTERM)
+
+
+def ask(address: str, question: str, seconds: float = 1.0) -> bytes:
+    """The answer of a process to a line on its UNIX socket, up to the end of the connection.
+
+    Raises:
+        OSError: it does not answer in time.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
+        connection.connect(address)
+        connection.sendall(f"{question}\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def _placed(argument: str, places: dict[str, str]) -> str:

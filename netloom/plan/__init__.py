@@ -12,6 +12,7 @@ from netloom.plan import (
     ha,
     hybrid,
     iptables_firewall,
+    loadbalancers,
     metadata,
     nat,
     routing,
@@ -41,6 +42,7 @@ PLANNERS = (
     advertise.plan,
     dhcp.plan,
     metadata.plan,
+    loadbalancers.plan,
     compute.plan,
 )
 
@@ -51,7 +53,7 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings) -> HostState:
     Raises:
         ValueError: two planners disagree, or the host has more networks than local VLANs.
     """
-    facts = compute.expected(intent, facts, settings)
+    facts = loadbalancers.expected(intent, compute.expected(intent, facts, settings), settings)
     local = vlans.assign(attachments.networks_in_use(intent, settings), facts.vlans)
     state = HostState()
     for planner in PLANNERS:

@@ -6,14 +6,13 @@ A change of ports rewrites files and sends a HUP; a change of subnets, or of the
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
 
-from netloom.feed.fragments import DhcpNetwork, Network, Port, Subnet
-from netloom.plan import dnsmasq, names
+from netloom.feed.fragments import DhcpNetwork, Network, Port
+from netloom.plan import dnsmasq, gateways, names
 from netloom.plan.intent import Intent
 from netloom.plan.plugging import into_namespace
 from netloom.plan.settings import PlanSettings
-from netloom.state import Address, Daemon, Element, Facts, File, Namespace, Route, Sysctl
+from netloom.state import Address, Daemon, Element, Facts, File, Namespace, Sysctl
 
 DHCP_OWNER = "network:dhcp"
 """``device_owner`` of the ports of DHCP servers."""
@@ -78,7 +77,9 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         # Its addresses and routes are planned, not learnt.
         yield Sysctl(namespace=namespace, name=f"net/ipv6/conf/{device}/accept_ra", value="0", origin=origin)
         yield from _addresses(service)
-        yield from _default_routes(service)
+        # Name queries leave by the gateways.
+        subnets = {fixed.subnet_id for fixed in service.port.fixed_ips}
+        yield from gateways.default_routes(service.network, subnets, namespace, device, origin)
         if dnsmasq.served(service.network):
             yield from _server(service, intent, settings)
 
@@ -93,33 +94,6 @@ def _addresses(service: Service) -> Iterator[Address]:
                 cidr=f"{fixed.address}/{lengths[fixed.subnet_id]}",
                 origin=service.dhcp.name,
             )
-
-
-def _default_routes(service: Service) -> Iterator[Route]:
-    """One per family, through the gateway of the first subnet that has one: name queries go that way."""
-    own = {fixed.subnet_id for fixed in service.port.fixed_ips}
-    for family in (4, 6):
-        subnets = [s for s in service.network.subnets if s.ip_version == family and s.gateway and s.id in own]
-        for subnet in subnets[:1]:
-            if not _on_link(subnet):
-                yield _route(service, subnet, destination=str(ip_network(subnet.gateway)), via="")
-            yield _route(service, subnet, destination="default", via=subnet.gateway)
-
-
-def _on_link(subnet: Subnet) -> bool:
-    gateway = ip_address(subnet.gateway)
-    return gateway in ip_network(subnet.cidr) or gateway.is_link_local
-
-
-def _route(service: Service, subnet: Subnet, destination: str, via: str) -> Route:
-    return Route(
-        namespace=service.namespace,
-        family=subnet.ip_version,
-        destination=destination,
-        via=via,
-        device=service.device,
-        origin=service.dhcp.name,
-    )
 
 
 def _server(service: Service, intent: Intent, settings: PlanSettings) -> Iterator[Element]:

@@ -7,7 +7,7 @@ the same MACs. conntrackd tells the others of each connection, so that they go o
 
 from collections.abc import Iterator, Mapping
 
-from netloom.feed.fragments import HaPort, Network, Router
+from netloom.feed.fragments import HaGroup, HaPort, Network, Router
 from netloom.plan import conntrackd, keepalived, metadata, names, routing
 from netloom.plan import pipeline as p
 from netloom.plan.forwarding import uplink
@@ -19,7 +19,7 @@ from netloom.state import Address, Chain, Daemon, Election, Element, Facts, File
 HEALTH = "health"
 """File beside keepalived's configuration, from which it reads how fit the host is."""
 ADVERTS_PER_SECOND = 250
-"""Of all routers of a host whose switch is in userspace: more would keep it from its work."""
+"""Of all elections of a host whose switch is in userspace: more would keep it from its work."""
 MUTE_CHAIN = "neutron-l3-agent-OUTPUT"
 SCRIPT = File(path="ha/keepalived.sh", text=keepalived.SCRIPT)
 
@@ -35,7 +35,8 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
         if own is not None:
             network = intent.networks[router.ha.network_id]
             yield from _device(router, own, network, settings, vlans)
-            yield from _flows(router, own, network, settings, vlans[network.id])
+            device = names.router_ha(own.port_id)
+            yield from flows(router.ha, own, device, network, settings, vlans[network.id], origin=router.name)
             yield from _keepalived(router, own, intent, settings)
             yield from _conntrackd(router, own)
             yield _election(router, own, intent, settings)
@@ -49,13 +50,14 @@ def member(router: Router, intent: Intent, settings: PlanSettings) -> HaPort | N
 
 
 def advert_int(intent: Intent, settings: PlanSettings) -> float:
-    """Seconds between advertisements: as configured, or doubled as often as it takes when there are too many routers.
+    """Seconds between advertisements: as configured, or doubled as often as it takes when there are too many elections.
 
-    Doubled, so that another router seldom changes it; hosts that differ in it understand each other (RFC 5798 6.1).
+    Doubled, so that another one seldom changes it; hosts that differ in it understand each other (RFC 5798 6.1).
     """
     seconds = settings.ha_vrrp_advert_int
-    routers = sum(router.ha is not None for router in routing.active(intent))
-    while settings.datapath_type == "netdev" and routers > seconds * ADVERTS_PER_SECOND:
+    groups = sum(router.ha is not None for router in routing.active(intent))
+    groups += sum(balancer.ha is not None for balancer in intent.load_balancers.values() if balancer.admin_state_up)
+    while settings.datapath_type == "netdev" and groups > seconds * ADVERTS_PER_SECOND:
         seconds *= 2
     return seconds
 
@@ -104,25 +106,35 @@ def _device(
     yield Address(namespace=namespace, device=device, cidr=own.address, origin=router.name)
 
 
-def _flows(router: Router, own: HaPort, network: Network, settings: PlanSettings, vlan: int) -> Iterator[Flow]:
-    """Hosts of one election hear each other alone.
+def flows(
+    group: HaGroup,
+    own: HaPort,
+    device: str,
+    network: Network,
+    settings: PlanSettings,
+    vlan: int,
+    *,
+    only: str = "",
+    origin: str,
+) -> Iterator[Flow]:
+    """Hosts of one election hear each other alone, by way of ``device`` here; of all frames or of those that ``only``
+    matches.
 
     Flooding would hand the advertisements of each router to the devices of all others of the project.
     """
-    assert router.ha is not None
-    patch, device, bridge = uplink(network, settings), names.router_ha(own.port_id), settings.integration_bridge
+    patch, bridge = uplink(network, settings), settings.integration_bridge
     if not patch:
         return
     out = f"mod_vlan_vid:{vlan},output:{patch}"
-    yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, f"in_port={device}", out, origin=router.name)
+    yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, (f"in_port={device}", only), out, origin=origin)
     tag = {"vlan": f"dl_vlan={network.segmentation_id}", "flat": p.UNTAGGED}.get(
         network.network_type, f"dl_vlan={vlan}"
     )
-    for other in router.ha.ports:
+    for other in group.ports:
         if other is not own:
-            match = (f"in_port={patch}", tag, f"dl_src={other.mac}")
+            match = (f"in_port={patch}", tag, f"dl_src={other.mac}", only)
             into = p.actions("" if tag == p.UNTAGGED else "strip_vlan", f"output:{device}")
-            yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, match, into, origin=router.name)
+            yield p.flow(bridge, p.LOCAL_SWITCHING, p.ELECTION, match, into, origin=origin)
 
 
 def _keepalived(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Iterator[Element]:
@@ -178,9 +190,9 @@ def _conntrackd(router: Router, own: HaPort) -> Iterator[Element]:
 def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSettings) -> Election:
     assert router.ha is not None
     others = len(router.ha.ports) > 1
-    heard_over = _medium(intent.networks[router.ha.network_id], settings) if others else ""
+    heard_over = medium(intent.networks[router.ha.network_id], settings) if others else ""
     networks = {port.network_id for _, port in routing.devices(router, intent)}
-    served_over = {_medium(intent.networks[network], settings) for network in networks}
+    served_over = {medium(intent.networks[network], settings) for network in networks}
     return Election(
         router=router.id,
         namespace=names.router_namespace(router.id),
@@ -195,7 +207,7 @@ def _election(router: Router, own: HaPort, intent: Intent, settings: PlanSetting
     )
 
 
-def _medium(network: Network, settings: PlanSettings) -> str:
+def medium(network: Network, settings: PlanSettings) -> str:
     """What a network's frames travel over between hosts: a bridge, or the address of our end of the tunnels."""
     if network.physical_network:
         return settings.bridge_of(network.physical_network)

@@ -89,6 +89,13 @@ class Intent:
         return self._of(LoadBalancer)
 
     @cached_property
+    def balancer_ports(self) -> frozenset[str]:
+        """Ids of the ports that load balancers have on their hosts."""
+        balancers = self.load_balancers.values()
+        several = {port.port_id for balancer in balancers if balancer.ha for port in balancer.ha.ports}
+        return frozenset(several | {balancer.vip.port_id for balancer in balancers if not balancer.ha})
+
+    @cached_property
     def trunk_of(self) -> Mapping[str, Trunk]:
         """The trunk that a port is the parent or a sub-port of, by id of the port."""
         return by_port(self.trunks.values())

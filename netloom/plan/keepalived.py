@@ -1,4 +1,4 @@
-"""keepalived of an HA router: its configuration (keepalived.conf(5)), and the script that looks after it."""
+"""keepalived of an HA router or load balancer: its configuration (keepalived.conf(5)), and what looks after it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,17 +11,21 @@ STARTUP_DELAY = 1.5
 
 SCRIPT = """\
 #!/bin/sh
-# Runs keepalived for a router: keepalived.sh CONFIGURATION DIRECTORY
+# Runs keepalived for a router or a load balancer: keepalived.sh CONFIGURATION DIRECTORY [ADDRESS]
 # However keepalived ends, the addresses and routes that it set end with it: else two hosts would answer.
+# ADDRESS, with its prefix length, is the one of a balancer's host, which is not keepalived's.
 # HUP makes it read its configuration again, TERM ends it; it ends also when this script does.
-conf=$1 run=$2
+conf=$1 run=$2 own=$3
 
 clean() {
     rm -f "$run/pid" "$run/vrrp.pid"
-    devices=$(sed -n 's/^ *\\(\\(ha\\|qr\\|qg\\)-[^:]*\\):.*/\\1/p' /proc/self/net/dev)
+    devices=$(sed -n 's/^ *\\(\\(ha-\\|qr-\\|qg-\\|tap\\)[^:]*\\):.*/\\1/p' /proc/self/net/dev)
     for device in $devices; do
         case $device in
         ha-*) echo "address flush dev $device to 169.254.0.0/24" ;;
+        tap*) ip -o address show dev "$device" | while read -r _ _ _ address _; do
+            case $address in "$own" | fe80:*) ;; *) echo "address del $address dev $device" ;; esac
+        done ;;
         *) echo "address flush dev $device" ;;
         esac
     done | ip -force -batch -

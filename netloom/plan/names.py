@@ -7,7 +7,7 @@ TRUNK_ID_CHARACTERS = 10
 
 
 def tap(port_id: str) -> str:
-    """Device of an instance's or a DHCP port."""
+    """Device of an instance's, a load balancer's or a DHCP port."""
     return f"tap{port_id[:ID_CHARACTERS]}"
 
 
@@ -74,6 +74,11 @@ def router_namespace(router_id: str) -> str:
 def dhcp_namespace(network_id: str) -> str:
     """Namespace of a network's DHCP server."""
     return f"qdhcp-{network_id}"
+
+
+def balancer_namespace(balancer_id: str) -> str:
+    """Namespace of a load balancer (LBaaS v1: of its pool)."""
+    return f"qlbaas-{balancer_id}"
 
 
 def to_physical(bridge: str) -> str:

@@ -16,7 +16,12 @@ def external_ids(port_id: str, mac: str, instance: str = "") -> tuple[tuple[str,
 
 
 def of_card(port: Port, mac: str, intent: Intent) -> tuple[tuple[str, str], ...]:
-    """``external_ids`` of a card that we plug for an instance of our own; what others plug bears what they wrote."""
+    """``external_ids`` of a card that we plug for an instance of our own or a load balancer.
+
+    What others plug bears what they wrote.
+    """
+    if port.id in intent.balancer_ports:
+        return external_ids(port.id, mac)
     return external_ids(port.id, mac, port.device_id) if port.device_id in intent.servers else ()
 
 

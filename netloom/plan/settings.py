@@ -47,6 +47,10 @@ class PlanSettings:
     """Whom the workers of the metadata proxy run as, and who may talk to the responder's socket."""
     metadata_proxy_group: str = "haproxy"
 
+    loadbalancer_user: str = "nobody"
+    """Whom haproxy's workers for load balancers run as."""
+    loadbalancer_group: str = "nogroup"
+
     def bridge_of(self, physical_network: str) -> str:
         """The bridge of a physical network, empty when this host has none."""
         return dict(self.bridge_mappings).get(physical_network, "")

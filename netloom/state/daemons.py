@@ -48,6 +48,10 @@ class Daemon(Element):
     stop_signal: str = field(default="TERM", compare=False)
     """What ends it; those that do not end within a few seconds are killed. Not worth a restart, so not compared."""
 
+    bequest: tuple[str, str, str] = field(default=("", "", ""), compare=False)
+    """What a successor must know: (UNIX socket, question, file). Before each ``reload_signal`` it is asked, and the
+    answer goes into the file; a process that starts afresh finds no such file. Placeholders as in ``argv``."""
+
     @property
     def key(self) -> Key:
         return (self.name,)

@@ -100,6 +100,10 @@ class Facts:
     """Local VLAN by network id, as found on the ports of br-int; they stay as they are."""
     zones: Mapping[str, int] = field(default_factory=dict)
     """Conntrack zone of each sub-port that has one of its own, by port id; they stay, too."""
+    namespaces: Mapping[str, int] = field(default_factory=dict)
+    """Inode of each network namespace that is there, by name: one that is made anew has another."""
+    failing_members: frozenset[str] = frozenset()
+    """Ids of members of load balancers that do not answer their monitors."""
 
 
 @dataclass(frozen=True, slots=True)
