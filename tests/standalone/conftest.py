@@ -15,6 +15,7 @@ from netloom.standalone import cloud
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
 from tests.databases import postgresql  # noqa: F401 - a fixture
+from tests.standalone.embedded_identity import Identity
 from tests.standalone.world import PASSWORDS, World
 
 
@@ -51,6 +52,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         thread.join(10)
         world.close()
         store.close()
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Iterator[Identity]:
+    """An embedded identity service with an empty database of its own."""
+    made = Identity(tmp_path)
+    yield made
+    made.store.close()
 
 
 def _database(request: pytest.FixtureRequest) -> str:

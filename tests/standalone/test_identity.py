@@ -1,57 +1,10 @@
 """The embedded identity service, as clients speak to it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import msgspec
 import pytest
 
 from netloom.api.errors import Unauthorized
 from netloom.standalone.identity import directory
-from netloom.standalone.identity.authenticator import EmbeddedAuthenticator
-from netloom.standalone.identity.service import identity_service
-from netloom.standalone.identity.tokens import Sealer
-from netloom.standalone.web import Call, Reply
-from netloom.store.database import Store
-from netloom.store.migrate import migrate
-
-PASSWORDS = {"admin": "secret-a", "demo": "secret-d", "netloom": "secret-n"}
-
-
-class Identity:
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder}/identity.db")
-        migrate(self.store)
-        with self.store.write() as tx:
-            self.projects = directory.bootstrap(tx, PASSWORDS)
-        sealer = Sealer.of(self.store)
-        self.authenticate = EmbeddedAuthenticator(self.store, sealer)
-        self.service = identity_service(self.store, sealer, self.authenticate.forget)
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        path, _, query = path.partition("?")
-        pairs = [(k, v) for k, _, v in (part.partition("=") for part in query.split("&") if part)]
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        content = msgspec.json.encode(body) if body is not None else b""
-        return self.service.answer(Call(method, path, {}, pairs, named, content, "http://cloud", "req-1"))
-
-    def sign_in(self, user: str, project: str | None = None, password: str | None = None) -> Reply:
-        who = {"name": user, "password": password or PASSWORDS[user], "domain": {"name": "Default"}}
-        auth: dict[str, Any] = {"identity": {"methods": ["password"], "password": {"user": who}}}
-        if project:
-            auth["scope"] = {"project": {"name": project, "domain": {"id": "default"}}}
-        return self.ask("POST", "/v3/auth/tokens", {"auth": auth})
-
-    def token(self, user: str = "admin", project: str = "admin") -> str:
-        return self.sign_in(user, project).headers["X-Subject-Token"]
-
-
-@pytest.fixture
-def identity(tmp_path: Path) -> Iterator[Identity]:
-    made = Identity(tmp_path)
-    yield made
-    made.store.close()
+from tests.standalone.world import PASSWORDS
 
 
 def test_a_password_gives_a_token_with_roles_and_catalog(identity):
@@ -79,14 +32,6 @@ def test_a_malformed_request_is_400(identity):
     assert identity.ask("POST", "/v3/auth/tokens", {"auth": {}}).status == 400
     assert identity.ask("POST", "/v3/auth/tokens", {"auth": {"identity": {"methods": ["password"]}}}).status == 400
     assert identity.ask("POST", "/v3/auth/tokens").status == 400
-
-
-def test_clients_of_2013_sign_in_by_v2(identity):
-    credentials = {"username": "demo", "password": PASSWORDS["demo"]}
-    access = identity.ask("POST", "/v2.0/tokens", {"auth": {"tenantName": "demo", "passwordCredentials": credentials}})
-    assert access.body["access"]["token"]["tenant"]["name"] == "demo"
-    network = next(entry for entry in access.body["access"]["serviceCatalog"] if entry["type"] == "network")
-    assert network["endpoints"][0]["publicURL"] == "http://cloud/"
 
 
 def test_another_service_validates_tokens(identity):

@@ -36,7 +36,7 @@ def catalog_v3(base: str, project_id: str) -> list[dict[str, Any]]:
 
 
 def catalog_v2(base: str, project_id: str) -> list[dict[str, Any]]:
-    """The catalog of a v2.0 token."""
+    """The catalog of a v2.0 token of a project."""
     found = []
     for service_type, name, path in SERVICES:
         url = base + path.format(project_id=project_id)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from netloom.standalone.identity import directory, views
+from netloom.standalone.identity import directory, version_2, views
 from netloom.standalone.identity.directory import DOMAIN, Holder
 from netloom.standalone.identity.passwords import conceal, matches
 from netloom.standalone.identity.signing import UNAUTHORIZED
@@ -147,7 +147,7 @@ def projects_of_user(call: Call, tx: Tx, _holder: Holder) -> Reply:
 
 def tenants(call: Call, tx: Tx, holder: Holder) -> Reply:
     """The caller's projects, as v2.0 shows them."""
-    shown = [views.project(row, call.base) for row in _projects_of(tx, holder.user["id"])]
+    shown = [version_2.tenant(row) for row in _projects_of(tx, holder.user["id"])]
     return Reply({"tenants": shown, "tenants_links": []})
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from netloom.standalone.identity import catalog, credentials, directory, fixed, grants, people, views
+from netloom.standalone.identity import catalog, credentials, directory, fixed, grants, people, version_2, views
 from netloom.standalone.identity.directory import Holder
-from netloom.standalone.identity.passwords import matches
 from netloom.standalone.identity.people import Action
-from netloom.standalone.identity.signing import UNAUTHORIZED, find_user, issue, sign_in
-from netloom.standalone.identity.support import ROOT, Row, require_admin
+from netloom.standalone.identity.signing import UNAUTHORIZED, sign_in
+from netloom.standalone.identity.support import ROOT, require_admin
 from netloom.standalone.identity.tokens import Sealer
 from netloom.standalone.web import Call, Handler, Problem, Reply, Route, Service
 from netloom.store.database import Store, Tx
@@ -110,20 +109,9 @@ class _Identity:
         return Reply(body, 201, {"X-Subject-Token": token})
 
     def _sign_in_v2(self, call: Call) -> Reply:
-        auth = call.member("auth")
-        given = auth.get("passwordCredentials") or {}
         with self._store.read() as tx:
-            user = find_user(tx, {"name": given.get("username", "")})
-            if user is None or not matches(str(given.get("password", "")), user["password"]):
-                raise Problem(401, UNAUTHORIZED)
-            column, value = (
-                (PROJECTS.c.id, auth["tenantId"])
-                if auth.get("tenantId")
-                else (PROJECTS.c.name, auth.get("tenantName", ""))
-            )
-            project = tx.row(sa.select(PROJECTS).where(column == value))
-            token, holder = issue(tx, self._sealer, user["id"], project["id"] if project else "", ["password"])
-        return Reply({"access": _access_v2(token, holder, call.base)})
+            token, holder = version_2.sign_in(tx, self._sealer, call.member("auth"))
+        return Reply({"access": version_2.access(token, holder, call.base)})
 
     def _guarded(self, handler: Action) -> Handler:
         """A handler that runs in a transaction for the holder of a token."""
@@ -175,26 +163,3 @@ class _Identity:
 
 def _may_validate(holder: Holder) -> bool:
     return any(role["name"] in ("admin", "service") for role in holder.roles)
-
-
-def _access_v2(token: str, holder: Holder, base: str) -> Row:
-    project = holder.project
-    shown: Row = {
-        "id": token,
-        "issued_at": views.moment(holder.claim.issued),
-        "expires": views.moment(holder.claim.expires),
-    }
-    if project:
-        shown["tenant"] = views.project(project, base)
-    return {
-        "token": shown,
-        "user": {
-            "id": holder.user["id"],
-            "name": holder.user["name"],
-            "username": holder.user["name"],
-            "roles": [{"name": role["name"]} for role in holder.roles],
-            "roles_links": [],
-        },
-        "serviceCatalog": catalog.catalog_v2(base, project["id"] if project else ""),
-        "metadata": {"is_admin": 0, "roles": []},
-    }

@@ -62,7 +62,8 @@ def issue(
 
 def find_user(tx: Tx, reference: dict[str, Any]) -> dict[str, Any] | None:
     """The user of a reference by id or name."""
-    by_id = USERS.c.id == reference["id"] if "id" in reference else USERS.c.name == reference["name"]
+    column, known = (USERS.c.id, reference["id"]) if "id" in reference else (USERS.c.name, reference["name"])
+    by_id = column == str(known)
     return tx.row(sa.select(USERS).where(by_id))
 
 
