@@ -4,6 +4,8 @@ A admin; M, R, G member, reader, manager of the object's project; with n of its 
 security group's project; S role service; V role advsvc; ``shared`` and ``external``: the object or its network is so.
 """
 
+from netloom.api import octavia_policy
+
 LETTERS = {
     "A": "rule:admin_only",
     "M": "(role:member and project_id:%(project_id)s)",
@@ -141,7 +143,8 @@ def default_rules() -> dict[str, str]:
         for verb, text in zip(("create", "get", "update", "delete"), texts, strict=True):
             if text != "-":
                 rules[f"{verb}_{name}"] = _expand(text)
-    return rules | {action: _expand("A M") for action in _ACTIONS} | {"get_subports": _expand("A R")}
+    rules |= {action: _expand("A M") for action in _ACTIONS} | {"get_subports": _expand("A R")}
+    return rules | octavia_policy.default_rules()
 
 
 def _expand(text: str) -> str:

@@ -149,6 +149,15 @@ def by_ids(tx: Tx, context: Context, resource: Resource, ids: Sequence[str]) -> 
     return [views[key] for key in ids if key in views]
 
 
+def of_parents(tx: Tx, context: Context, resource: Resource, parent: str, ids: Sequence[str]) -> list[View]:
+    """The objects whose attribute ``parent`` is one of ``ids``, the oldest first."""
+    shape = SHAPES[resource.name]
+    columns = _columns(tx, context, shape)
+    statement = sa.select(*columns.values()).where(among(tx, shape.table.c[parent], ids))
+    ordered = statement.order_by(shape.table.c.created_at, shape.table.c.id)
+    return _assemble(tx, shape, [dict(zip(columns, row, strict=True)) for row in tx.tuples(ordered)], Query())
+
+
 def get(tx: Tx, context: Context, resource: Resource, object_id: str, **within: str) -> View:
     """One object; of the pool or policy that ``within`` names. Raises LoadBalancerNotFound."""
     found = by_ids(tx, context, resource, [object_id])

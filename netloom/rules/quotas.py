@@ -19,6 +19,8 @@ from netloom.store.tables.network import QUOTAS, ROUTERS
 
 COUNTED = {resource.name: resource for resource in RESOURCES if resource.quota is not None}
 ROUTER_ROUTE = "router_route"
+OWN = ~QUOTAS.c.resource.startswith("octavia:")
+"""Limits of this API: load balancing keeps its own beside them."""
 LIMIT = Integer(least=-1, most=2**31 - 1)
 
 
@@ -64,7 +66,7 @@ def check_routes(tx: Tx, context: Context, project_id: str, count: int) -> None:
 
 def effective(tx: Tx, context: Context, project_id: str) -> dict[str, int]:
     """The limits of a project by resource."""
-    own = tx.execute(sa.select(QUOTAS.c.resource, QUOTAS.c.limit).where(QUOTAS.c.project_id == project_id))
+    own = tx.execute(sa.select(QUOTAS.c.resource, QUOTAS.c.limit).where(QUOTAS.c.project_id == project_id, OWN))
     return defaults(context) | {row.resource: row.limit for row in own}
 
 
@@ -82,7 +84,7 @@ def listing(tx: Tx, context: Context) -> list[dict[str, Any]]:
     if not context.is_admin:
         return []
     projects: dict[str, dict[str, Any]] = {}
-    for row in tx.execute(sa.select(QUOTAS).order_by(QUOTAS.c.project_id)):
+    for row in tx.execute(sa.select(QUOTAS).where(OWN).order_by(QUOTAS.c.project_id)):
         owner = {"project_id": row.project_id, "tenant_id": row.project_id}
         projects.setdefault(row.project_id, defaults(context) | owner)[row.resource] = row.limit
     return list(projects.values())
@@ -110,7 +112,7 @@ def update(tx: Tx, context: Context, project_id: str, body: Mapping[str, Any]) -
 
 def delete(tx: Tx, project_id: str) -> None:
     """Give a project the default limits again. Raises TenantQuotaNotFound when it has none of its own."""
-    if tx.execute(QUOTAS.delete().where(QUOTAS.c.project_id == project_id)).rowcount == 0:
+    if tx.execute(QUOTAS.delete().where(QUOTAS.c.project_id == project_id, OWN)).rowcount == 0:
         raise TenantQuotaNotFound(tenant_id=project_id)
 
 

@@ -1,0 +1,121 @@
+"""New objects of a load balancer, gathered and then stored together: as many statements for any number of them."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from netloom.model.fields import Resource
+from netloom.model.lb_l7 import L7POLICY, L7RULE
+from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
+from netloom.model.loadbalancers import HTTP_PROTOCOLS, LISTENER
+from netloom.rules import lb_quotas, lb_values
+from netloom.rules.context import Context
+from netloom.rules.lb_changes import attach_tags, lb_time
+from netloom.rules.lb_errors import TooManyL7RulesOnL7Policy, ValidationException
+from netloom.rules.query import table_of
+from netloom.store.database import Tx
+from netloom.store.tables.loadbalancers import (
+    HEALTHMONITORS,
+    L7POLICIES,
+    L7RULES,
+    LISTENERS,
+    MEMBERS,
+    POOL_MONITORS,
+    POOLS,
+)
+
+Body = Mapping[str, Any]
+RULES_OF_A_POLICY = 50
+ORDER = (POOLS, LISTENERS, MEMBERS, HEALTHMONITORS, POOL_MONITORS, L7POLICIES, L7RULES)
+"""Each table after those that it refers to."""
+
+
+class Build:
+    """New objects of one load balancer. Bodies are parsed; what is nested in them is built along."""
+
+    def __init__(self, tx: Tx, balancer: Mapping[str, Any]) -> None:
+        """``balancer``: its columns, with the generation of this change."""
+        self._tx = tx
+        self._balancer = balancer
+        self._rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in ORDER}
+        self._tags: dict[str, Any] = {}
+
+    def listener(self, body: Body, pools: Mapping[str, str]) -> str:
+        """A listener; ``pools``: protocols of the pools that it and its policies can name, by id. Its id."""
+        lb_values.listener(body)
+        pool_id = body["default_pool_id"]
+        if body.get("default_pool"):
+            pool_id = self.pool(body["default_pool"])
+            pools = {**pools, pool_id: body["default_pool"]["protocol"]}
+        if pool_id is not None:
+            lb_values.pair(body["protocol"], pools[pool_id])
+        key = self._add(
+            LISTENER, body,
+            loadbalancer_id=self._balancer["id"], default_pool_id=pool_id, operating_status="OFFLINE", api=2,
+        )  # fmt: skip
+        nested = sorted(body["l7policies"], key=lambda each: int(each["position"]))
+        for position, each in enumerate(nested, start=1):
+            self.policy(key, body["protocol"], each, position, pools)
+        return key
+
+    def pool(self, body: Body) -> str:
+        """A pool with its members and health monitor. Its id."""
+        lb_values.pool(body)
+        key = self._add(POOL, body, loadbalancer_id=self._balancer["id"], operating_status="OFFLINE", api=2)
+        for each in body["members"]:
+            self.member(key, each)
+        if body.get("healthmonitor"):
+            self.monitor(key, body["protocol"], body["healthmonitor"])
+        return key
+
+    def member(self, pool_id: str, body: Body) -> str:
+        """A member of a pool. Its id."""
+        return self._add(MEMBER, body, pool_id=pool_id, vnic_type="normal", operating_status="NO_MONITOR", api=2)
+
+    def monitor(self, pool_id: str, protocol: str, body: Body) -> str:
+        """The health monitor of a pool of this protocol. Its id."""
+        key = self._add(HEALTHMONITOR, lb_values.monitor(body, protocol), api=2)
+        self._rows[POOL_MONITORS].append({"pool_id": pool_id, "healthmonitor_id": key})
+        return key
+
+    def policy(self, listener_id: str, protocol: str, body: Body, position: int, pools: Mapping[str, str]) -> str:
+        """An L7 policy of a listener with its rules; ``pools`` as for ``listener``. Its id."""
+        if protocol not in HTTP_PROTOCOLS:
+            raise ValidationException(detail=f"L7 policies are not for listeners of protocol {protocol}")
+        if body.get("redirect_pool"):
+            pool_id = self.pool(body["redirect_pool"])
+            pools = {**pools, pool_id: body["redirect_pool"]["protocol"]}
+            body = {**body, "redirect_pool_id": pool_id}
+        if body["redirect_pool_id"] is not None:
+            lb_values.pair(protocol, pools[body["redirect_pool_id"]])
+        key = self._add(L7POLICY, lb_values.policy(body), listener_id=listener_id, position=position)
+        if len(body["rules"]) > RULES_OF_A_POLICY:
+            raise TooManyL7RulesOnL7Policy(id=key)
+        for each in body["rules"]:
+            self.rule(key, each)
+        return key
+
+    def rule(self, policy_id: str, body: Body) -> str:
+        """A rule of an L7 policy. Its id."""
+        lb_values.rule(body)
+        return self._add(L7RULE, body, l7policy_id=policy_id)
+
+    def store(self, context: Context) -> None:
+        """Store what was gathered. Raises QuotaException."""
+        counts = {table: len(rows) for table, rows in self._rows.items() if table is not POOL_MONITORS}
+        lb_quotas.check(self._tx, context, self._balancer["project_id"], counts)
+        for table in ORDER:
+            if self._rows[table]:
+                self._tx.execute(table.insert(), self._rows[table])
+        attach_tags(self._tx, self._tags)
+
+    def _add(self, resource: Resource, body: Body, **computed: Any) -> str:
+        table, generation, key = table_of(resource), self._balancer["generation"], str(uuid.uuid4())
+        stored = {item.column: body[item.name] for item in resource.stored if item.name in body}
+        row = dict.fromkeys((item.column for item in resource.stored), None) | stored | computed
+        row |= {"id": key, "project_id": self._balancer["project_id"], "made": generation, "touched": generation}
+        self._rows[table].append(row | {"created_at": lb_time(self._tx), "updated_at": None})
+        self._tags[key] = body["tags"]
+        return key
