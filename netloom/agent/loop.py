@@ -22,7 +22,7 @@ from netloom.host.host import Host
 from netloom.host.instances import console_log, no_machines
 from netloom.host.layout import Layout
 from netloom.host.vswitch import VSwitch, datapath_type
-from netloom.plan import ha, keepalived, plan, plugs
+from netloom.plan import ha, keepalived, metadata, plan, plugs
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
 from netloom.settings.host import HostSettings
@@ -99,7 +99,7 @@ class Agent:
         self._hear_first()
         try:
             while not self._stopped:
-                delay = self._converge(host)
+                delay = self._converge(host, responder)
                 self._wait(host, delay)
                 _drain(self._wake)
                 if time.monotonic() - audited > self._settings.audit_interval:
@@ -157,14 +157,13 @@ class Agent:
             select.select([self._wake], [], [], RETRY)
 
     def _responder(self) -> Responder:
-        """The metadata responder, started; only the proxy's user may talk to it."""
+        """The metadata responder; only the proxy's user may talk to it. It listens, and is started with the first plan:
+        an agent that does not know yet who asks must not say that it is nobody."""
         nova = NovaMetadata(url=self._settings.nova_metadata_url, shared_secret=self._settings.metadata_secret)
         owner = pwd.getpwnam(self._plan_settings.metadata_proxy_user).pw_uid
-        responder = Responder(self._layout.run_dir / "metadata.sock", lambda: self._intent, nova, owner=owner)
-        responder.start()
-        return responder
+        return Responder(self._layout.run_dir / metadata.SOCKET, lambda: self._intent, nova, owner=owner)
 
-    def _converge(self, host: Host) -> float:
+    def _converge(self, host: Host, responder: Responder) -> float:
         """Bring the host to its plan and report; returns the seconds until the next look."""
         if not self._mirror.complete:
             return self._settings.audit_interval
@@ -174,11 +173,14 @@ class Agent:
         fragments = self._departures.keep(asked, host.elections(), patience)
         host.hand_over(self._departures.routers)
         self._intent = Intent(fragments)
+        responder.start()
         self._revive_switch()
-        facts = Facts()
+        facts, again = Facts(), False
         try:
-            failures = host.apply(plan(self._intent, host.facts(), self._plan_settings))
+            before = host.facts()
+            failures = host.apply(plan(self._intent, before, self._plan_settings))
             facts = plugs.usable(self._intent, host.facts(), self._plan_settings)
+            again = facts.namespaces != before.namespaces
         except (OSError, ValueError) as error:
             LOG.exception("the host could not be brought to its plan")
             failures = [Failure(convergence.HOSTWIDE, "the whole plan", str(error))]
@@ -187,6 +189,8 @@ class Agent:
         self._teller.wake()  # the connection may be a new one
         self._stream.report(convergence.judge(fragments, versions, facts, failures, self._settings.host))
         LOG.debug("converged", seconds=round(time.monotonic() - began, 4), failures=len(failures))
+        if again:  # the metadata proxy must be told of new namespaces
+            return 0.0
         pause = RETRY if failures else self._settings.audit_interval
         due = self._departures.due_in()
         return pause if due is None else min(pause, due)

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from ipaddress import IPv6Address, ip_address
@@ -23,11 +24,12 @@ import urllib3
 
 from netloom.feed.fragments import Port
 from netloom.plan.intent import Intent
+from netloom.plan.metadata import NETWORK_HEADER, ROUTER_HEADER
 
-NETWORK_HEADER, ROUTER_HEADER = "X-Neutron-Network-ID", "X-Neutron-Router-ID"
-PASSED_ON = {200, 400, 403, 404, 409, 502, 503, 504}
-"""Answers of Nova that instances see as they are; any other is an error of ours (500)."""
-NOVA_TIMEOUT = 60.0
+PASSED_ON = {200, 400, 403, 404, 405, 409, 502, 503, 504}
+"""Answers of Nova that instances see as they are; any other is a failure of Nova (502)."""
+NOVA_TIMEOUT = 30.0
+"""Seconds; the proxy of the namespaces waits a little longer."""
 IDLE_TIMEOUT = 60.0
 """Seconds that a connection of the proxy may be silent."""
 LARGEST_BODY = 1 << 20
@@ -113,8 +115,9 @@ class Responder:
         self._thread = threading.Thread(target=self._server.serve_forever, name="metadata", daemon=True)
 
     def start(self) -> None:
-        """Answer, in threads of its own."""
-        self._thread.start()
+        """Answer, in threads of its own, from the first call on; who asked before has waited."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop answering and remove the socket."""
@@ -147,20 +150,34 @@ class Responder:
             "X-Instance-ID-Signature": sign(self._nova.shared_secret, port.device_id),
         }
         try:
-            reply = self._pool.urlopen(method, target, body=body or None, headers=identity, redirect=False)
+            reply = self._reply(method, target, body, identity)
         except urllib3.exceptions.HTTPError as error:
-            log.error("metadata_service_unreachable", url=self._nova.url, reason=str(error))
-            return _status(HTTPStatus.SERVICE_UNAVAILABLE)
+            if _slow(error):
+                return self._failed("metadata_service_slow", HTTPStatus.GATEWAY_TIMEOUT, port, reason=str(error))
+            return self._failed("metadata_service_unreachable", HTTPStatus.BAD_GATEWAY, port, reason=str(error))
         if reply.status not in PASSED_ON:
-            log.error("metadata_service_failed", status=reply.status, instance=port.device_id)
-            return _status(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return self._failed("metadata_service_failed", HTTPStatus.BAD_GATEWAY, port, said=reply.status)
         if reply.status == HTTPStatus.FORBIDDEN:
-            log.error(
-                "metadata_signature_refused", instance=port.device_id, hint="metadata_proxy_shared_secret differs"
-            )
+            hint = "its metadata_proxy_shared_secret is not the one of this host"
+            return self._failed("metadata_signature_refused", HTTPStatus.FORBIDDEN, port, hint=hint)
         if reply.status != HTTPStatus.OK:
             return _status(HTTPStatus(reply.status))
         return Answer(reply.status, reply.data, reply.headers.get("Content-Type", TEXT))
+
+    def _reply(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """What Nova says; a kept connection that it closed in this very moment is no reason to fail."""
+        ask = partial(self._pool.urlopen, method, target, body=body or None, headers=headers, redirect=False)
+        try:
+            return ask()
+        except urllib3.exceptions.ProtocolError:
+            if method != "GET":
+                raise
+            return ask()
+
+    def _failed(self, event: str, status: HTTPStatus, port: Port, **why: str | int) -> Answer:
+        """Tell operators which instance could not be answered and why, and the instance that it was not its fault."""
+        log.error(event, url=self._nova.url, instance=port.device_id, answered=status.value, **why)
+        return _status(status)
 
 
 def sign(secret: str, instance_id: str) -> str:
@@ -168,15 +185,19 @@ def sign(secret: str, instance_id: str) -> str:
     return hmac.digest(secret.encode(), instance_id.encode(), "sha256").hex()
 
 
+def _slow(error: urllib3.exceptions.HTTPError) -> bool:
+    """Whether something was waited for in vain; a refused connection is a kind of timeout, too, to the library."""
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    return isinstance(error, urllib3.exceptions.TimeoutError) and not refused
+
+
 def _status(status: HTTPStatus) -> Answer:
     return Answer(status, f"{status.value} {status.phrase}\n".encode())
 
 
 def _pool(nova: NovaMetadata) -> urllib3.HTTPConnectionPool:
-    # Nothing is asked twice: an instance asks again itself, and a POST may not be repeated.
-    retries = urllib3.Retry(0)
     timeout = urllib3.Timeout(NOVA_TIMEOUT)
-    common = {"maxsize": 64, "timeout": timeout, "retries": retries}
+    common = {"maxsize": 64, "timeout": timeout, "retries": False}
     if not nova.url.startswith("https:"):
         return urllib3.connection_from_url(nova.url, **common)
     return urllib3.connection_from_url(

@@ -127,7 +127,7 @@ class Host:
         Raises:
             ConnectionError: Open vSwitch's database does not answer.
         """
-        return Facts(*self._ovsdb.facts())
+        return Facts(*self._ovsdb.facts(), namespaces=self._namespaces.inodes())
 
     def elections(self) -> dict[str, str]:
         """What this host is for the routers that others carry, too: ``active``, ``standby`` or ``fault``, by their ids.

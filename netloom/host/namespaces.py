@@ -5,6 +5,7 @@ the name appears, so a crash leaves either nothing or a marked namespace. A name
 the mark is somebody else's: it is never touched, and what was planned for it fails.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -76,6 +77,16 @@ class Namespaces:
         for name in sorted(os.listdir(RUN_NETNS)) if RUN_NETNS.is_dir() else []:
             if self._alias(name) == self._mark:
                 yield Namespace(name=name)
+
+    @staticmethod
+    def inodes() -> dict[str, int]:
+        """Of all namespaces, by name. Those that anything holds at the same time have different ones."""
+        found = {}
+        with contextlib.suppress(FileNotFoundError):
+            for path in RUN_NETNS.iterdir():
+                with contextlib.suppress(OSError):  # gone by now
+                    found[path.name] = path.stat().st_ino
+        return found
 
     @staticmethod
     def _alias(name: str) -> str | None:

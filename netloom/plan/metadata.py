@@ -3,8 +3,7 @@
 It tells the responder (netloom/agent/metadata.py) behind its UNIX socket through which router or network a
 request came, as nothing else tells two instances of the same address apart, and lets no client say so itself.
 Its master keeps root, as entering namespaces needs it; the workers that read requests do not.
-A reload hands listening sockets on by the name of their namespace, and the old worker holds a deleted namespace
-until then: one that is made anew under its name is served after a reload without it, or a restart.
+It is told of a namespace once that is there, so that one that cannot be made takes nothing from the others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +22,10 @@ ADDRESS4 = "169.254.169.254"
 ADDRESS6 = "fe80::a9fe:a9fe"
 SOCKET = "metadata.sock"
 """Of the responder, in the agent's run directory, which is the proxy's working directory."""
+ROUTER_HEADER, NETWORK_HEADER = "X-Neutron-Router-ID", "X-Neutron-Network-ID"
 IDENTITY_HEADERS = (
-    "X-Neutron-Router-ID",
-    "X-Neutron-Network-ID",
+    ROUTER_HEADER,
+    NETWORK_HEADER,
     "X-Forwarded-For",
     "X-Instance-ID",
     "X-Instance-ID-Signature",
@@ -33,14 +33,17 @@ IDENTITY_HEADERS = (
 )
 CONNECTIONS_TO_RESPONDER = 64
 """Requests that it answers at once; more wait in the proxy."""
+CONNECTIONS, OF_ONE_NAMESPACE = 4096, 1024
+"""Of instances at a time; more wait in the kernel. Those of one network leave room for the others'."""
 HEAD = """\
 global
     user {user}
     group {group}
-    maxconn 4096
+    maxconn {connections}
     hard-stop-after 60s
 defaults
     mode http
+    maxconn {of_one_namespace}
     option forwardfor
     timeout connect 30s
     timeout client 32s
@@ -48,19 +51,23 @@ defaults
     timeout http-request 30s
     timeout http-keep-alive 30s
 backend responder
-    server responder unix@{socket} maxconn {connections}
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET
+    server responder unix@{socket} maxconn {connections_to_responder}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Frontend:
+    name: str
     namespace: str
     header: str
     binds: tuple[str, ...]
 
-    def __str__(self) -> str:
-        lines = [f"frontend {self.namespace}"]
-        lines += [f"    bind {bind} namespace {self.namespace}" for bind in self.binds]
+    def text(self, inode: int) -> str:
+        """Its configuration, with the inode of its namespace."""
+        lines = [f"frontend {self.name}"]
+        lines += [f"    bind {bind} namespace {_path(self.namespace, inode)}" for bind in self.binds]
         lines += [f"    http-request del-header {name}" for name in IDENTITY_HEADERS]
         lines += [f"    http-request set-header {self.header}", "    default_backend responder", ""]
         return "\n".join(lines)
@@ -69,16 +76,20 @@ class _Frontend:
 def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[str, int]) -> Iterator[Element]:
     """Addresses in the namespaces, and the proxy with its configuration; nothing when nobody needs it."""
     yield from _addresses(intent, settings)
-    frontends = [*_routers(intent, settings), *_networks(intent, settings)]
+    there = facts.namespaces
+    wanted = [*_routers(intent, settings), *_networks(intent, settings)]
+    frontends = [each.text(there[each.namespace]) for each in wanted if each.namespace in there]
     if not frontends:
         return
     head = HEAD.format(
         user=settings.metadata_proxy_user,
         group=settings.metadata_proxy_group,
         socket=SOCKET,
-        connections=CONNECTIONS_TO_RESPONDER,
+        connections=CONNECTIONS,
+        of_one_namespace=OF_ONE_NAMESPACE,
+        connections_to_responder=CONNECTIONS_TO_RESPONDER,
     )
-    config = File(path="metadata/haproxy.cfg", text=head + "".join(map(str, frontends)))
+    config = File(path="metadata/haproxy.cfg", text=head + "".join(frontends))
     yield config
     yield Daemon(
         name="haproxy-metadata",
@@ -91,22 +102,21 @@ def plan(intent: Intent, facts: Facts, settings: PlanSettings, vlans: Mapping[st
 
 def _routers(intent: Intent, settings: PlanSettings) -> Iterator[_Frontend]:
     for router in active(intent) if settings.enable_metadata_proxy else ():
-        bind6 = [_bind6(device) for device, port in interfaces(router, intent) if _has_ipv6(port.addresses)]
-        yield _Frontend(
-            namespace=names.router_namespace(router.id),
-            header=f"X-Neutron-Router-ID {router.id}",
-            binds=(f"0.0.0.0:{METADATA_PORT}", *bind6),  # of the namespace; its filter guards it
-        )
+        namespace = names.router_namespace(router.id)
+        # All addresses of the namespace; its filter guards them.
+        yield _Frontend(namespace, namespace, f"{ROUTER_HEADER} {router.id}", (f"0.0.0.0:{METADATA_PORT}",))
+        for device, port in interfaces(router, intent):
+            # Link-local addresses are unique on a network alone, not among those of a router.
+            if _has_ipv6(port.addresses):
+                header = f"{NETWORK_HEADER} {port.network_id}"
+                yield _Frontend(f"{namespace}-{device}", namespace, header, (_bind6(device),))
 
 
 def _networks(intent: Intent, settings: PlanSettings) -> Iterator[_Frontend]:
     for service in _proxied(intent, settings):
         bind6 = [_bind6(service.device)] if _has_ipv6(service.metadata(settings).values()) else []
-        yield _Frontend(
-            namespace=service.namespace,
-            header=f"X-Neutron-Network-ID {service.network.id}",
-            binds=(f"{ADDRESS4}:80", *bind6),
-        )
+        header = f"{NETWORK_HEADER} {service.network.id}"
+        yield _Frontend(service.namespace, service.namespace, header, (f"{ADDRESS4}:80", *bind6))
 
 
 def _addresses(intent: Intent, settings: PlanSettings) -> Iterator[Element]:
@@ -142,6 +152,16 @@ def _proxied(intent: Intent, settings: PlanSettings) -> Iterator[Service]:
 def _may_bind(namespace: str, origin: str) -> Sysctl:
     """The proxy starts also where the address is not there yet, as in the namespace of a router's standby."""
     return Sysctl(namespace=namespace, name="net/ipv6/ip_nonlocal_bind", value="1", origin=origin)
+
+
+def _path(namespace: str, inode: int) -> str:
+    """A path of a namespace, below the directory of all, that no other of its name had.
+
+    At a reload haproxy takes over the sockets of the worker before that are in a namespace of the same path, and those
+    of a namespace that was made anew since hear nothing. Dots and slashes that change nothing for the kernel tell
+    them apart; nothing else has the inode of the former for as long as the worker holds it.
+    """
+    return "".join("./" if bit == "1" else "/" for bit in f"{inode:b}") + namespace
 
 
 def _bind6(device: str) -> str:

@@ -4,6 +4,8 @@ import json
 import os
 import pwd
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,7 @@ import pytest
 
 from netloom.agent.metadata import NovaMetadata, Responder
 from netloom.feed.fragments import DhcpNetwork, DhcpServer, FixedIp, Fragment, Network, Port, Subnet
+from netloom.host.namespaces import Namespaces
 from netloom.plan import dhcp, metadata
 from netloom.plan.intent import Intent
 from netloom.plan.settings import PlanSettings
@@ -28,6 +31,38 @@ connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=5)
 connection.request("GET", "/latest/meta-data", headers=json.loads(sys.argv[2]))
 answer = connection.getresponse()
 print(answer.status, answer.read().decode())
+"""
+ASK_OFTEN = """
+import collections, http.client, json, select, sys, time
+told = collections.Counter()
+while not select.select([sys.stdin], [], [], 0.01)[0]:
+    try:
+        connection = http.client.HTTPConnection("169.254.169.254", 80, timeout=20)
+        connection.request("GET", "/latest/meta-data")
+        answer = connection.getresponse()
+        told[f"{answer.status} {answer.read().decode()}"] += 1
+        connection.close()
+    except Exception as error:
+        told[repr(error)] += 1
+    if told.total() % 10 == 0:
+        print(told.total(), flush=True)
+print(json.dumps(told))
+"""
+ASK_AT_ONCE = """
+import concurrent.futures, http.client, json, sys, threading
+addresses = json.loads(sys.argv[1])
+together = threading.Barrier(len(addresses))
+def ask(address):
+    together.wait()
+    connection = http.client.HTTPConnection("169.254.169.254", 80, timeout=20, source_address=(address, 0))
+    try:
+        connection.request("GET", "/latest/meta-data")
+        answer = connection.getresponse()
+        return f"{answer.status} {answer.read().decode()}"
+    except Exception as error:
+        return repr(error)
+with concurrent.futures.ThreadPoolExecutor(len(addresses)) as threads:
+    print(json.dumps(dict(zip(addresses, threads.map(ask, addresses)))))
 """
 SPOOFED = {
     "X-Forwarded-For": "10.0.0.99",
@@ -61,9 +96,20 @@ class Cloud:
         return Intent(dict(self.fragments))
 
     def plan(self) -> HostState:
-        state = HostState(metadata.plan(self.intent, Facts(), SETTINGS, {}))
+        state = self.planned()
         self.lab.write(state)
         return state
+
+    def planned(self) -> HostState:
+        facts = Facts(namespaces=Namespaces.inodes())
+        return HostState(metadata.plan(self.intent, facts, SETTINGS, {}))
+
+    def reload(self, master: subprocess.Popen[bytes]) -> None:
+        """As the agent does when the plan of its configuration has changed."""
+        before = (self.lab.folder / "metadata/haproxy.cfg").read_text()
+        self.plan()
+        assert (self.lab.folder / "metadata/haproxy.cfg").read_text() != before
+        master.send_signal(signal.SIGUSR2)
 
     def add(self, name: str) -> str:
         """A network with its DHCP namespace and an instance in a namespace, whose name is returned."""
@@ -99,7 +145,7 @@ class Cloud:
         self.lab.address(service.namespace, service.device, "10.0.0.2/24")
         self.lab.address(vm, "eth0", "10.0.0.5/24")
         self.lab.ip("-n", vm, "route", "add", "169.254.169.254", "via", "10.0.0.2")
-        for address in HostState(metadata.plan(self.intent, Facts(), SETTINGS, {})).of(Address).values():
+        for address in self.planned().of(Address).values():
             if address.namespace == service.namespace:
                 self.lab.address(service.namespace, service.device, address.cidr)
 
@@ -182,8 +228,7 @@ def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(clou
     eventually(lambda: cloud.ask(one) == "200 instance-one at 10.0.0.5", "the first instance is answered")
 
     two = cloud.add("two")
-    cloud.plan()
-    master.send_signal(signal.SIGUSR2)
+    cloud.reload(master)
     eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "the second, of the same address, is answered")
     assert cloud.ask(one, **SPOOFED) == "200 instance-one at 10.0.0.5"
     by_mac = "200 instance-one at fe80::f816:3eff:fe00:5"
@@ -192,17 +237,71 @@ def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(clou
     network = f"{cloud.lab.id}-two"
     cloud.disconnect(network)
     isolated = cloud.fragments.pop(f"dhcp/{network}")
-    cloud.plan()
-    master.send_signal(signal.SIGUSR2)
+    cloud.reload(master)
     eventually(lambda: "eth0" not in cloud.lab.ip("-n", two, "link"), "nothing holds the old namespace any more")
     assert cloud.ask(one) == "200 instance-one at 10.0.0.5"
 
     cloud.fragments[f"dhcp/{network}"] = isolated
     cloud.connect(network)
-    cloud.plan()
-    master.send_signal(signal.SIGUSR2)
+    cloud.reload(master)
     eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "a namespace that came back is served")
     assert master.poll() is None, cloud.lab.output(daemon).read_text()
+
+
+def test_a_namespace_that_is_made_anew_is_served_after_a_reload(cloud: Cloud) -> None:
+    one, two = cloud.add("one"), cloud.add("two")
+    master = cloud.lab.start(only(cloud.plan(), Daemon))
+    for instance in (one, two):
+        eventually(lambda instance=instance: cloud.ask(instance).startswith("200"), "both are answered")
+    network = f"{cloud.lab.id}-two"
+    for _ in range(2):  # the number of the first may come again
+        cloud.disconnect(network)
+        cloud.lab.remove_namespace(two)
+        cloud.connect(network)
+        assert not cloud.ask(two)
+        cloud.reload(master)
+        eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "the new namespace is served")
+        assert cloud.ask(one) == "200 instance-one at 10.0.0.5"
+    assert master.poll() is None
+
+
+def test_no_request_is_lost_while_the_proxy_reloads(cloud: Cloud) -> None:
+    one, _ = cloud.add("one"), cloud.add("two")
+    network = f"dhcp/{cloud.lab.id}-two"
+    master = cloud.lab.start(only(cloud.plan(), Daemon))
+    eventually(lambda: cloud.ask(one).startswith("200"), "the instance is answered")
+    words = ["ip", "netns", "exec", one, sys.executable, "-c", ASK_OFTEN]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdin
+        assert asking.stdout
+        asking.stdout.readline()
+        for _ in range(3):
+            isolated = cloud.fragments.pop(network)
+            cloud.reload(master)
+            asking.stdout.readline()
+            cloud.fragments[network] = isolated
+            cloud.reload(master)
+            asking.stdout.readline()
+        asking.stdin.close()
+        *_, last = asking.stdout.read().splitlines()
+    answers = json.loads(last)
+    assert set(answers) == {"200 instance-one at 10.0.0.5"}
+    assert answers.popitem()[1] >= 60
+
+
+def test_200_instances_that_ask_at_once_are_all_told_about_themselves(cloud: Cloud) -> None:
+    one = cloud.add("one")
+    network = f"{cloud.lab.id}-one"
+    crowd = {f"10.0.0.{number}": f"instance-{number}" for number in range(10, 210)}
+    for address, device in crowd.items():
+        number = address.rpartition(".")[2]
+        made = port(f"{network}-{number}", network, f"fa:16:3e:00:01:{int(number):02x}", number, device)
+        cloud.fragments[made.name] = made
+        cloud.lab.address(one, "eth0", f"{address}/24")
+    cloud.lab.start(only(cloud.plan(), Daemon))
+    eventually(lambda: cloud.ask(one).startswith("200"), "the proxy answers")
+    told = json.loads(cloud.lab.python(one, ASK_AT_ONCE, json.dumps(list(crowd))))
+    assert told == {address: f"200 {device} at {address}" for address, device in crowd.items()}
 
 
 def test_who_reads_requests_is_not_root(cloud: Cloud) -> None:

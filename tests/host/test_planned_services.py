@@ -80,7 +80,8 @@ def planned(parts: list[Fragment], host: Host) -> HostState:
 
 def test_services_are_as_planned_and_leave_nothing(lab: Lab, host: Host, switch: Switch) -> None:
     parts = fragments(lab)
-    desired = planned(parts, host)
+    assert host.apply(planned(parts, host)) == []
+    desired = planned(parts, host)  # the metadata proxy is told of namespaces once they are there
     assert host.apply(desired) == []
     observed = host.observe()
     for kind in KINDS:

@@ -1,5 +1,6 @@
 """The metadata responder, between a real UNIX socket and a real HTTP server that plays Nova."""
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -13,7 +14,9 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
+import structlog
 
+from netloom.agent import metadata
 from netloom.agent.metadata import NovaMetadata, Responder, find_port, mac_of_link_local
 from netloom.feed.fragments import FixedIp, Port, Router, RouterPort
 from netloom.plan.intent import Intent
@@ -212,9 +215,10 @@ def test_who_is_not_known_gets_nothing(path: Path, nova: ThreadingHTTPServer, he
         (502, 502),
         (503, 503),
         (504, 504),
-        (500, 500),
-        (418, 500),
-        (302, 500),
+        (405, 405),
+        (500, 502),
+        (418, 502),
+        (302, 502),
     ],
 )
 def test_answers_are_mapped(path: Path, nova: ThreadingHTTPServer, nova_says: int, instance_sees: int) -> None:
@@ -226,30 +230,86 @@ def test_a_proxy_is_not_sent_elsewhere(path: Path, nova: ThreadingHTTPServer) ->
     assert nova.seen == []  # type: ignore[attr-defined]
 
 
-def test_a_service_that_is_down_is_unavailable(tmp_path: Path) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
-        where = NovaMetadata(url=f"http://127.0.0.1:{unused.getsockname()[1]}", shared_secret=SECRET)
-        responder = Responder(tmp_path / "s", lambda: INTENT, where)
-        responder.start()
-        try:
-            assert ask(tmp_path / "s", VM1)[0] == 503
-        finally:
-            responder.stop()
-
-
-def test_a_wrong_secret_is_refused_and_never_shown(
-    tmp_path: Path, nova: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = NovaMetadata(url=f"http://127.0.0.1:{nova.server_address[1]}", shared_secret="not that one")
-    responder = Responder(tmp_path / "s", lambda: INTENT, where)
-    responder.start()
+@contextlib.contextmanager
+def answering(path: Path, port: int, secret: str = SECRET) -> Iterator[Responder]:
+    """A responder for a Nova on another port, for a block; it is the test that starts it."""
+    responder = Responder(path, lambda: INTENT, NovaMetadata(url=f"http://127.0.0.1:{port}", shared_secret=secret))
     try:
-        assert ask(tmp_path / "s", VM1)[0] == 403
+        yield responder
     finally:
         responder.stop()
-    output = capsys.readouterr()
-    assert "not that one" not in output.out + output.err + repr(where)
+
+
+def test_a_service_that_is_down_is_a_bad_gateway_and_named(tmp_path: Path) -> None:
+    with socket.socket() as unused, structlog.testing.capture_logs() as logs:
+        unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        port = unused.getsockname()[1]
+        with answering(tmp_path / "s", port) as responder:
+            responder.start()
+            assert ask(tmp_path / "s", VM1)[0] == 502
+    (entry,) = logs
+    assert (entry["event"], entry["log_level"]) == ("metadata_service_unreachable", "error")
+    assert (entry["url"], entry["instance"]) == (f"http://127.0.0.1:{port}", "vm1")
+    assert "refused" in entry["reason"]
+
+
+def test_a_service_that_does_not_answer_is_a_gateway_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "NOVA_TIMEOUT", 0.2)  # nobody has 30 seconds
+    with (
+        structlog.testing.capture_logs() as logs,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        answering(tmp_path / "s", silent.getsockname()[1]) as responder,
+    ):
+        responder.start()
+        assert ask(tmp_path / "s", VM1)[0] == 504
+    assert [(entry["event"], entry["answered"]) for entry in logs] == [("metadata_service_slow", 504)]
+
+
+def test_a_connection_that_nova_has_just_closed_costs_no_answer(tmp_path: Path) -> None:
+    """The first request of this server's life is heard and not answered, as one that meets a closing connection."""
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+    with socket.create_server(("127.0.0.1", 0)) as nova:
+
+        def serve() -> None:
+            for reply in (b"", body):
+                connection, _ = nova.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with answering(tmp_path / "s", nova.getsockname()[1]) as responder:
+            responder.start()
+            assert ask(tmp_path / "s", VM1)[::2] == (200, b"hi")
+        thread.join()
+
+
+def test_who_asks_before_the_agent_knows_anybody_waits(tmp_path: Path, nova: ThreadingHTTPServer) -> None:
+    told: list[tuple[int, str, bytes]] = []
+    with answering(tmp_path / "s", nova.server_address[1]) as responder:
+        early = threading.Thread(target=lambda: told.append(ask(tmp_path / "s", VM1)))
+        early.start()
+        early.join(0.2)
+        assert early.is_alive()
+        responder.start()
+        responder.start()  # again, as each plan does
+        early.join(10)
+    assert told[0][0] == 200
+
+
+def test_a_wrong_secret_is_refused_and_never_shown(tmp_path: Path, nova: ThreadingHTTPServer) -> None:
+    with (
+        structlog.testing.capture_logs() as logs,
+        answering(tmp_path / "s", nova.server_address[1], "not that one") as responder,
+    ):
+        responder.start()
+        assert ask(tmp_path / "s", VM1)[0] == 403
+    assert "not that one" not in repr(NovaMetadata(shared_secret="not that one"))
+    (entry,) = logs
+    assert entry["event"] == "metadata_signature_refused"
+    assert "metadata_proxy_shared_secret" in entry["hint"]
+    assert "not that one" not in str(logs)
 
 
 def test_only_its_owner_may_open_the_socket(path: Path) -> None:

@@ -42,9 +42,10 @@ def planned(host: str = "host1", *, known: bool = True, advert_int: float = 0.1,
         host=host, ha_vrrp_advert_int=advert_int, local_ip="10.0.1.11", bridge_mappings=(("ext", "br-ex"),)
     )
     intent = cloud.intent(*fragments(known=known, **more))
+    facts = cloud.Facts(namespaces={f"qrouter-{cloud.ROUTER}": 5})
     state = HostState()
     for planner in PLANNERS:
-        state.update(planner(intent, cloud.Facts(), settings, VLANS))
+        state.update(planner(intent, facts, settings, VLANS))
     return state
 
 
