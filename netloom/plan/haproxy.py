@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from netloom.feed.fragments import HealthMonitor, Listener, LoadBalancer, Member, Pool
 from netloom.plan import l7
 
-CONNECTIONS = 20000
+CONNECTIONS = 8192
 """At a time, of all listeners of a balancer; more wait in the kernel."""
 PEERS_PORT = 10000
 """On the loopback: by it a process that was told to reload hands on which client belongs to which member."""

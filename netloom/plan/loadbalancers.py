@@ -87,7 +87,7 @@ def carried(intent: Intent, settings: PlanSettings) -> Iterator[Carried]:
         if balancer.ha and (own is None or settings.firewall_driver == plugs.HYBRID):
             continue  # iptables would let no advertisement through: all hosts would be active
         port = intent.ports.get(own.port_id if own else balancer.vip.port_id)
-        network = intent.networks.get(balancer.vip.network_id)
+        network = intent.networks.get(port.network_id) if port else None
         if balancer.admin_state_up and network and port and port.host == settings.host:
             yield Carried(balancer, network, port.id, (own.mac if own else balancer.vip.mac).lower(), own)
 
@@ -168,7 +168,7 @@ def _haproxy(one: Carried, settings: PlanSettings) -> Iterator[Element]:
     yield Daemon(
         name=one.daemon,
         namespace=one.namespace,
-        # A second word of its paths is what people look for in the list of processes.
+        # It begins as runbooks look for it in the list of processes.
         argv=("haproxy", "-f", f"{folder}/conf", "-p", f"{folder}/pid", "-W", "-C", folder, "-S", f"{socket},mode,600"),
         reloads=blake2b("".join(file.digest for file in files).encode(), digest_size=8).hexdigest(),
         reload_signal="USR2",
