@@ -10,15 +10,18 @@ ROLES = {
     "l3": ("q-l3", "neutron-l3"),
     "dhcp": ("q-dhcp", "neutron-dhcp"),
     "metadata": ("q-meta", "neutron-metadata-agent"),
+    "loadbalancer": ("q-lbaas", "q-lbaasv2", "octavia", "o-cw"),
     "compute": ("n-cpu",),
 }
 """Roles of a host and the services that they are called by."""
 SERVER = ("q-svc", "neutron-api", "neutron-server")
+UNSAID = ("q-svc", "q-agt", "q-l3", "q-dhcp", "q-meta")
+"""What today's DevStack has of the network's services when nothing is said of any."""
 WHOLE = ("quantum", "neutron")
 """Words that mean network services as such, not one of them."""
 OPTIONAL = {
     "trunk": ("q-trunk", "neutron-trunk"),
-    "lbaas": ("q-lbaas", "q-lbaasv2", "octavia", "o-api", "o-cw", "o-hk", "o-hm"),
+    "lbaas": (*ROLES["loadbalancer"], "o-api", "o-hk", "o-hm"),
 }
 """What the server offers besides, and the services that DevStack calls it by; here it is offered without a word."""
 IDENTITY = ("key", "keystone")
@@ -45,8 +48,7 @@ class Enabled:
                 self.on = {name: line for name, line in self.on.items() if name in names}
                 self._switch(statement.line, "ENABLED_SERVICES", [name for name in names if name not in self.on])
         if not any(name in self.on for name in KNOWN - {"n-cpu"}):
-            # Nothing is said of the network's services: those of today's DevStack are on without a word.
-            self.on |= dict.fromkeys([names[0] for names in (SERVER, *ROLES.values())], 0)
+            self.on |= dict.fromkeys(UNSAID, 0)
 
     def has(self, names: Iterable[str]) -> bool:
         """Whether one of them is on."""

@@ -52,7 +52,7 @@ def test_the_localrc_of_2013_makes_gre_tunnels(tmp_path):
     assert server.network.tunnel_id_ranges == ((1, 1000),)
     assert (server.network.external_network_type, server.network.flat_networks) == ("flat", ("public",))
     assert (host.tunnel_types, host.local_ip) == (("gre",), "192.168.100.10")
-    assert host.roles == {"openvswitch", "l3", "dhcp", "metadata", "compute"}
+    assert host.roles == {"openvswitch", "l3", "dhcp", "metadata", "loadbalancer", "compute"}
     assert host.servers == ("ws://192.168.100.10:9696",)
     assert host.bridge_mappings == (("public", "br-ex"),)
     assert host.firewall_driver == "iptables_hybrid"
