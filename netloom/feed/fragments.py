@@ -234,6 +234,8 @@ class Server(Fragment, frozen=True, tag="server"):
     nics: tuple[Nic, ...]
     hypervisor_type: str = "container"
     """``container``, or ``qemu``: a machine with a kernel of its own."""
+    life: int = 0
+    """Counts the rebuilds asked for: nothing of the disk of another life stays."""
 
 
 class TunnelPeer(Fragment, frozen=True, tag="peer"):
@@ -449,6 +451,8 @@ class LoadBalancer(Fragment, frozen=True, tag="loadbalancer"):
     ha: HaGroup | None = None
     """None: it lives on one host. Its network is that of the VIP, its addresses are of the subnet of the first
     address, and its VRRP id is unique on that network."""
+    revision: int = 0
+    """Grows with each change of what is asked for; its hosts tell which they have applied."""
 
 
 AnyFragment = (

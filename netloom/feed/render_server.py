@@ -35,6 +35,7 @@ def servers(tx: Tx, ids: Collection[str]) -> Mapping[str, Server]:
             vcpus=row.vcpus,
             running=row.running,
             boot=row.boot,
+            life=row.life,
             hypervisor_type=row.hypervisor_type,
             nics=tuple(nics[row.id]),
         )

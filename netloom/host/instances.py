@@ -312,7 +312,7 @@ def _ends(have: Instance, want: Instance) -> bool:
 
 def _born_anew(have: Instance, want: Instance) -> bool:
     """Whether nothing of what an instance was may stay."""
-    return (want.image, want.hypervisor_type) != (have.image, have.hypervisor_type)
+    return (want.image, want.life, want.hypervisor_type) != (have.image, have.life, have.hypervisor_type)
 
 
 def _status(exit_code: int) -> int:

@@ -40,6 +40,7 @@ def _instance(server: Server) -> Instance:
         vcpus=server.vcpus,
         running=server.running,
         boot=server.boot,
+        life=server.life,
         hypervisor_type=server.hypervisor_type,
         nics=tuple(
             Nic(port_id=nic.port_id, device=names.tap(nic.port_id), mac=nic.mac, mtu=nic.mtu) for nic in server.nics

@@ -31,6 +31,8 @@ class Instance(Element):
     running: bool = True
     boot: int = 0
     """Counts the reboots asked for; a higher number than the running one's starts it anew."""
+    life: int = 0
+    """Counts the rebuilds asked for: nothing of the disk of another life stays."""
     nics: tuple[Nic, ...] = ()
     hypervisor_type: str = CONTAINER
 
@@ -41,6 +43,7 @@ class Instance(Element):
     def __str__(self) -> str:
         nics = ",".join(f"{n.device}/{n.mac}/{n.mtu}" for n in self.nics)
         power = "on" if self.running else "off"
-        state = f"power={power} boot={self.boot} memory={self.memory_mb}"
+        life = f" life={self.life}" if self.life else ""
+        state = f"power={power} boot={self.boot}{life} memory={self.memory_mb}"
         kind = "" if self.hypervisor_type == CONTAINER else f" hypervisor={self.hypervisor_type}"
         return f"instance {self.id}{kind} hostname={self.hostname} image={self.image} {state} nics={nics}"

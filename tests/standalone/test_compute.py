@@ -2,6 +2,7 @@
 
 import pytest
 
+from netloom.feed.render_server import servers as fragments
 from netloom.store.tables.compute import SERVERS
 from tests.standalone.world import Host, World
 
@@ -192,6 +193,48 @@ def test_power(world, host, server_id):
     assert act(world, server_id, {"reboot": {"type": "odd"}}).status == 400
     assert act(world, server_id, {"dance": None}).status == 400
     assert act(world, server_id, {"os-getConsoleOutput": {}}).status == 409
+
+
+def test_rebuild(world, host, net, server_id):
+    before = world.server(server_id)
+    answer = act(world, server_id, {"rebuild": {"imageRef": world.image_id(), "metadata": {"a": "b"}}})
+    assert (answer.status, answer.body["server"]["status"]) == (202, "REBUILD")
+    assert answer.body["server"]["adminPass"]
+    assert act(world, server_id, {"rebuild": {"imageRef": world.image_id()}}).status == 409
+    with world.store.read() as tx:
+        assert fragments(tx, [server_id])[server_id].life == 1
+    host.apply()
+    after = world.server(server_id)
+    assert (after["status"], after["metadata"], after["addresses"]) == ("ACTIVE", {"a": "b"}, before["addresses"])
+    assert act(world, server_id, {"rebuild": {"imageRef": "nowhere"}}).status == 400
+    assert act(world, server_id, {"rebuild": {"imageRef": world.image_id(), "key_name": "mine"}}).status == 400
+    assert act(world, server_id, {"rebuild": None}).status == 400
+    assert world.server(server_id)["status"] == "ACTIVE"
+
+
+def test_resize(world, host, net, server_id):
+    assert act(world, server_id, {"confirmResize": None}).status == 409
+    assert act(world, server_id, {"resize": {"flavorRef": "0"}}).status == 400  # it is that already
+    assert act(world, server_id, {"resize": {"flavorRef": "none"}}).status == 400
+    assert act(world, server_id, {"resize": {}}).status == 400
+    quota = {"quota_set": {"ram": 100}}
+    project = world.projects["demo"]
+    assert world.compute("PUT", f"/os-quota-sets/{project}", quota, user="admin").status == 200
+    refused = act(world, server_id, {"resize": {"flavorRef": "1"}})
+    assert (refused.status, "ram" in refused.content.decode()) == (403, True)
+    world.compute("DELETE", f"/os-quota-sets/{project}", user="admin")
+    for action, flavor in (("revertResize", "m1.nano"), ("confirmResize", "m1.tiny")):
+        assert act(world, server_id, {"resize": {"flavorRef": "1"}}).status == 202
+        assert world.server(server_id)["status"] == "RESIZE"
+        host.apply()
+        assert world.server(server_id)["status"] == "VERIFY_RESIZE"
+        assert act(world, server_id, {"os-stop": None}).status == 409
+        assert act(world, server_id, {action: None}).status in (202, 204)
+        host.apply()
+        shown = world.server(server_id)
+        assert (shown["status"], shown["flavor"]["original_name"]) == ("ACTIVE", flavor)
+    with world.store.read() as tx:
+        assert fragments(tx, [server_id])[server_id].memory_mb == 512
 
 
 def test_lists_and_filters(world, host, net, server_id):

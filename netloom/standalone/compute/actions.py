@@ -6,12 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from netloom.standalone.compute import reshaping
 from netloom.standalone.compute.console import console_output
 from netloom.standalone.compute.context import Asked, Compute, Routes, Row
 from netloom.standalone.compute.creation import moment, note_action
 from netloom.standalone.compute.groups import add_security_group, remove_security_group
 from netloom.standalone.compute.proxies import add_floating_ip, remove_floating_ip
-from netloom.standalone.compute.servers import delete, existing
+from netloom.standalone.compute.servers import changeable, delete, existing
 from netloom.standalone.web import Problem, Reply
 from netloom.store.tables.compute import SERVERS
 
@@ -35,13 +36,7 @@ def _power(
 
     def power(compute: Compute, asked: Asked, _argument: Any) -> Reply:
         with compute.store.write() as tx:
-            row = existing(tx, asked, lock=True)
-            _check_free(row, asked)
-            if row["vm_state"] not in states:
-                raise Problem(409, f"Cannot '{verb}' instance {row['id']} while it is in vm_state {row['vm_state']}")
-            if row["task_state"] is not None:
-                task_now = row["task_state"]
-                raise Problem(409, f"Cannot '{verb}' instance {row['id']} while it is in task_state {task_now}")
+            row = changeable(tx, asked, verb, states)
             values = {"task_state": task, "task_since": time.time(), "updated_at": moment(tx)} | change(row)
             tx.execute(sa.update(SERVERS).where(SERVERS.c.id == row["id"]).values(values))
             note_action(tx, asked, [row["id"]], verb)
@@ -49,11 +44,6 @@ def _power(
         return Reply(status=202)
 
     return power
-
-
-def _check_free(row: Row, asked: Asked) -> None:
-    if row["locked_reason"] is not None and not asked.is_admin:
-        raise Problem(409, f"Instance {row['id']} is locked")
 
 
 _stop = _power("stop", "powering-off", ("active", "error"), lambda _row: {"running": False})
@@ -96,6 +86,10 @@ ACTIONS: Mapping[str, Callable[[Compute, Asked, Any], Reply]] = {
     "os-start": _start,
     "os-stop": _stop,
     "reboot": _reboot,
+    "rebuild": reshaping.rebuild,
+    "resize": reshaping.resize,
+    "confirmResize": reshaping.confirm,
+    "revertResize": reshaping.revert,
     "forceDelete": _force_delete,
     "lock": _lock,
     "unlock": _unlock,

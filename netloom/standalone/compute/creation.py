@@ -29,7 +29,7 @@ def create(compute: Compute, asked: Asked) -> Reply:
     wish = parse(asked)
     with compute.store.read() as tx:
         flavor = _flavor(tx, asked, wish)
-        kind = hypervisors.chosen(_image(tx, asked, wish, flavor), flavor)
+        kind = hypervisors.chosen(fitting_image(tx, asked, wish.image_id, flavor), flavor)
         key = _key(tx, asked, wish)
         placement.check_zone(tx, wish.zone, wish.host)
     wanted = plugging.resolve(compute.networking, asked, wish.networks)
@@ -51,12 +51,17 @@ def _flavor(tx: Tx, asked: Asked, wish: Wish) -> Row:
     return flavor
 
 
-def _image(tx: Tx, asked: Asked, wish: Wish, flavor: Row) -> Row:
-    image = visible_image(tx, asked.identity, wish.image_id)
+def fitting_image(tx: Tx, asked: Asked, image_id: str, flavor: Row) -> Row:
+    """An image that the caller may use with a flavor.
+
+    Raises:
+        Problem: 400.
+    """
+    image = visible_image(tx, asked.identity, image_id)
     if image is None:
-        raise Problem(400, f"Can not find requested image {wish.image_id}")
+        raise Problem(400, f"Can not find requested image {image_id}")
     if image["status"] != "active":
-        raise Problem(400, f"Image {wish.image_id} is not active.")
+        raise Problem(400, f"Image {image_id} is not active.")
     if image["min_ram"] > flavor["ram"]:
         raise Problem(400, "Flavor's memory is too small for requested image.")
     if flavor["disk"] and image["min_disk"] > flavor["disk"]:
@@ -195,6 +200,11 @@ def note_action(tx: Tx, asked: Asked, server_ids: Sequence[str], action: str) ->
     tx.execute(sa.insert(SERVER_ACTIONS), [common | {"server_id": server_id} for server_id in server_ids])
 
 
+def new_password() -> str:
+    """The password that clients expect. It opens nothing: the guests let people in by key alone."""
+    return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(12))
+
+
 def _answer(asked: Asked, wish: Wish, row: Row) -> Reply:
     if wish.reservation:
         return Reply({"reservation_id": row["reservation_id"]}, 202)
@@ -204,8 +214,7 @@ def _answer(asked: Asked, wish: Wish, row: Row) -> Reply:
         "links": links,
         "OS-DCF:diskConfig": row["disk_config"],
         "security_groups": [{"name": name} for name in row["security_groups"]],
-        # The guests let people in by key alone: the password that clients expect opens nothing.
-        "adminPass": "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(12)),
+        "adminPass": new_password(),
     }
     return Reply({"server": body}, 202, {"Location": links[0]["href"]})
 

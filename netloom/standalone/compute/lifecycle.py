@@ -98,6 +98,8 @@ def _settle_one(tx: Tx, row: Row, heard: Row, ports_down: bool) -> None:
         values |= {"vm_state": "active", "power_state": RUNNING, "launched_at": row["launched_at"] or moment(tx)}
     else:
         values |= {"vm_state": "stopped", "power_state": SHUT_DOWN}
+    if row["task_state"] == "resize_finish":
+        values["vm_state"] = "resized"
     tx.execute(sa.update(SERVERS).where(SERVERS.c.id == row["id"]).values(values))
 
 

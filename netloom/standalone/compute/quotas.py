@@ -61,6 +61,19 @@ def check_room(tx: Tx, project_id: str, flavor: Row, least: int, most: int) -> i
     )
 
 
+def check_growth(tx: Tx, project_id: str, *, cores: int, ram: int) -> None:
+    """Refuse what makes an instance of a project larger than the project may have it; ``ram`` is in MiB.
+
+    Raises:
+        Problem: 403.
+    """
+    limits, used = limits_of(tx, project_id), used_by(tx, project_id)
+    for name, more in {"cores": cores, "ram": ram}.items():
+        if more and 0 <= limits[name] < used[name] + more:
+            taken = f"already used {used[name]} of {limits[name]} {name}"
+            raise Problem(403, f"Quota exceeded for {name}: Requested {more}, but {taken}")
+
+
 def check_keypairs(tx: Tx, project_id: str, user_id: str) -> None:
     """Refuse one more key pair than a user may have.
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +34,21 @@ def existing(tx: Tx, asked: Asked, *, lock: bool = False) -> Row:
     row = tx.row(query.with_for_update() if lock else query)
     if row is None or (row["project_id"] != asked.project_id and not asked.is_admin):
         raise Problem(404, f"Instance {server_id} could not be found.")
+    return row
+
+
+def changeable(tx: Tx, asked: Asked, verb: str, states: Sequence[str]) -> Row:
+    """The instance of the path, locked, when an action may begin that instances in these states allow.
+
+    Raises:
+        Problem: 404, there is none; 409, it is locked, in another state, or something else is under way.
+    """
+    row = existing(tx, asked, lock=True)
+    if row["locked_reason"] is not None and not asked.is_admin:
+        raise Problem(409, f"Instance {row['id']} is locked")
+    for what, wrong in (("vm_state", row["vm_state"] not in states), ("task_state", row["task_state"] is not None)):
+        if wrong:
+            raise Problem(409, f"Cannot '{verb}' instance {row['id']} while it is in {what} {row[what]}")
     return row
 
 

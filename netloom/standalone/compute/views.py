@@ -21,8 +21,13 @@ from netloom.store.tables.network import (
     SECURITY_GROUPS,
 )
 
-STATUS = {"building": "BUILD", "active": "ACTIVE", "stopped": "SHUTOFF", "error": "ERROR", "deleted": "DELETED"}
-REBOOTING = {"rebooting": "REBOOT", "rebooting_hard": "HARD_REBOOT"}
+STATUS = {
+    "building": "BUILD", "active": "ACTIVE", "stopped": "SHUTOFF", "resized": "VERIFY_RESIZE", "error": "ERROR",
+    "deleted": "DELETED",
+}  # fmt: skip
+RESHAPING = {"rebuilding": "REBUILD", "resize_finish": "RESIZE", "resize_reverting": "REVERT_RESIZE"}
+UNDER_WAY = RESHAPING | {"rebooting": "REBOOT", "rebooting_hard": "HARD_REBOOT"}
+"""What is shown of an active instance while something is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,8 @@ def details(tx: Tx, server_ids: Sequence[str]) -> Details:
 
 def status(row: Row) -> str:
     """The one word that clients show."""
-    if row["vm_state"] == "active" and row["task_state"] in REBOOTING:
-        return REBOOTING[row["task_state"]]
-    return STATUS[row["vm_state"]]
+    tasks = UNDER_WAY if row["vm_state"] == "active" else RESHAPING
+    return tasks.get(row["task_state"], STATUS[row["vm_state"]])
 
 
 def brief(row: Row, asked: Asked) -> Row:

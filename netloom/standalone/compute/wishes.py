@@ -58,7 +58,7 @@ def parse(asked: Asked) -> Wish:
         networks=_networks(given, asked),
         security_groups=_groups(given),
         key_name=_text(given, "key_name", "") or None,
-        user_data=_user_data(given.get("user_data")),
+        user_data=user_data_of(given.get("user_data")),
         metadata=metadata_of(given.get("metadata") or {}),
         tags=_tags(given.get("tags")) if asked.minor >= 52 else (),
         zone=zone,
@@ -131,7 +131,12 @@ def _groups(given: Row) -> tuple[str, ...]:
         raise invalid("security_groups", groups, "Each needs a 'name'") from None
 
 
-def _user_data(value: Any) -> str | None:
+def user_data_of(value: Any) -> str | None:
+    """User data of the right form; None when there is none.
+
+    Raises:
+        Problem: 400.
+    """
     if value in (None, ""):
         return None
     if not isinstance(value, str) or len(value) > 65535:
