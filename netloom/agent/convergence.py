@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from netloom.feed.fragments import Fragment, Network, Port, Trunk
+from netloom.feed.fragments import Fragment, LoadBalancer, Network, Port, Trunk
 from netloom.feed.protocol import Status
 from netloom.plan import names
 from netloom.plan.intent import by_port
@@ -37,7 +37,8 @@ def judge(
             reason = _reason(fragment, trunk, fragments, reasons, host)
             missing = _missing(fragment, trunk, facts, host) if reason is None else None
             state: Literal["applied", "waiting", "failed"] = "failed" if reason else "waiting" if missing else "applied"
-            statuses[name] = Status(name, version, state, reason or missing or "")
+            revision = fragment.revision if isinstance(fragment, LoadBalancer) else 0
+            statuses[name] = Status(name, version, state, reason or missing or "", revision)
     return statuses
 
 

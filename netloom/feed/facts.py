@@ -13,6 +13,7 @@ from netloom.model.ports import UNBOUND as NOWHERE
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.compute import SERVERS
+from netloom.store.tables.loadbalancers import LB_BINDINGS, LOADBALANCERS
 from netloom.store.tables.network import (
     DHCP_BINDINGS,
     NETWORKS,
@@ -62,10 +63,20 @@ class Carried(NamedTuple):
     """Whether each of the hosts carries all of its ports."""
 
 
+class Balanced(NamedTuple):
+    """Where a load balancer is."""
+
+    hosts: frozenset[str]
+    ports: frozenset[str]
+    """Ids of the VIP's port and of those of its elections."""
+    network: str
+    """Of the VIP."""
+
+
 Sets = frozenset[str]
-KINDS = ("port", "network", "dhcp", "router", "security_group", "server")
+KINDS = ("port", "network", "dhcp", "router", "security_group", "server", "loadbalancer")
 """Kinds of change that facts depend on."""
-BOUND = ("dhcp", "router", "server")
+BOUND = ("dhcp", "router", "server", "loadbalancer")
 """Those whose facts are hosts."""
 
 
@@ -82,6 +93,8 @@ class Facts(NamedTuple):
     """Names of the sets that the rules of a security group refer to."""
     servers: Mapping[str, str]
     """Host of each instance that is to be there."""
+    balancers: Mapping[str, Balanced]
+    """Load balancers that have hosts and a VIP."""
 
     def of(self, kind: str) -> Mapping[str, Any]:
         """The facts of one kind."""
@@ -92,7 +105,7 @@ class Facts(NamedTuple):
 def read(tx: Tx, ids: Mapping[str, Collection[str]] | None = None, hosts: Collection[str] = ()) -> Facts:
     """The facts about objects (ids by kind) and about what is bound to ``hosts``; None: about everything.
 
-    7 statements at most, none about kinds of which nothing is asked.
+    8 statements at most, none about kinds of which nothing is asked.
     """
 
     def asked(kind: str) -> bool:
@@ -104,7 +117,7 @@ def read(tx: Tx, ids: Mapping[str, Collection[str]] | None = None, hosts: Collec
         named = among(tx, column, ids.get(kind, ()))
         return named if host is None else named | column.in_(sa.select(column).where(among(tx, host, hosts)))
 
-    served, carried, running = DHCP_BINDINGS.c, ROUTER_BINDINGS.c, SERVERS.c
+    served, carried, running, balanced = DHCP_BINDINGS.c, ROUTER_BINDINGS.c, SERVERS.c, LB_BINDINGS.c
     members, rules = PORT_SECURITY_GROUPS.c.port_id, SECURITY_GROUP_RULES.c.security_group_id
     return Facts(
         _ports(tx, where("port", PORTS.c.id), where("port", members)) if asked("port") else {},
@@ -113,6 +126,7 @@ def read(tx: Tx, ids: Mapping[str, Collection[str]] | None = None, hosts: Collec
         _routers(tx, where("router", carried.router_id, carried.host)) if asked("router") else {},
         _remotes(tx, where("security_group", rules)) if asked("security_group") else {},
         _servers(tx, where("server", running.id, running.host)) if asked("server") else {},
+        _balancers(tx, where("loadbalancer", balanced.loadbalancer_id, balanced.host)) if asked("loadbalancer") else {},
     )
 
 
@@ -180,6 +194,19 @@ def _servers(tx: Tx, wanted: Any) -> dict[str, str]:
     ready = (table.prepared, sa.func.coalesce(table.task_state, "") != DELETING)
     rows: Iterable[Any] = tx.tuples(sa.select(table.id, table.host).where(wanted, *ready))
     return dict(rows)
+
+
+def _balancers(tx: Tx, wanted: Any) -> dict[str, Balanced]:
+    bindings, table = LB_BINDINGS.c, LOADBALANCERS.c
+    statement = (
+        sa.select(bindings.loadbalancer_id, bindings.host, bindings.port_id, table.vip_port_id, table.vip_network_id)
+        .join(LOADBALANCERS, table.id == bindings.loadbalancer_id)
+        .where(wanted, table.vip_port_id.is_not(None))
+    )
+    rows = tx.tuples(statement)
+    hosts = _grouped((row[0], row[1]) for row in rows)
+    ports = _grouped((row[0], port) for row in rows for port in row[2:4] if port)
+    return {row[0]: Balanced(hosts[row[0]], ports[row[0]], row[4]) for row in rows}
 
 
 def _grouped(pairs: Iterable[Any]) -> dict[str, frozenset[str]]:

@@ -16,6 +16,7 @@ def interest(topology: Topology, host: str) -> set[str]:
         | _beyond(topology, host, bound + carried)
         | {port.trunk for port in bound if port.trunk and port.wired}
         | {f"server/{server}" for server in topology.servers.ids("host", host)}
+        | {f"loadbalancer/{balancer}" for balancer in topology.balancers.ids("host", host)}
     )
 
 

@@ -25,6 +25,7 @@ from netloom.feed.fragments import (
     SecurityRule,
     Subnet,
 )
+from netloom.feed.render_loadbalancer import load_balancers
 from netloom.feed.render_overlay import neighbours, peers
 from netloom.feed.render_router import routers
 from netloom.feed.render_server import servers
@@ -210,6 +211,7 @@ _RENDERERS: Mapping[str, Callable[[Tx, Collection[str]], Rendered]] = {
     "peer": peers,
     "neighbour": neighbours,
     "trunk": trunks,
+    "loadbalancer": load_balancers,
 }
 
 

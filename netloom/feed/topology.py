@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from netloom.feed import facts
-from netloom.feed.facts import Carried, Facts, Port
+from netloom.feed.facts import Balanced, Carried, Facts, Port
 from netloom.feed.indexed import NOTHING, Indexed
 from netloom.model.owners import HA_PORT
 from netloom.store.database import Tx
@@ -51,23 +51,23 @@ class Topology:
         self.routers: Indexed[Carried] = Indexed(host=lambda carried: carried.hosts)
         self.remotes: Indexed[frozenset[str]] = Indexed()
         self.servers: Indexed[str] = Indexed(host=lambda host: (host,))
-        self._tables: Mapping[str, Indexed[Any]] = dict(
-            zip(
-                facts.KINDS,
-                (self.ports, self.networks, self.dhcp, self.routers, self.remotes, self.servers),
-                strict=True,
-            )
+        self.balancers: Indexed[Balanced] = Indexed(
+            host=lambda balanced: balanced.hosts,
+            port=lambda balanced: balanced.ports,
+            network=lambda balanced: (balanced.network,),
         )
+        tables = (self.ports, self.networks, self.dhcp, self.routers, self.remotes, self.servers, self.balancers)
+        self._tables: Mapping[str, Indexed[Any]] = dict(zip(facts.KINDS, tables, strict=True))
         self._overlays: dict[str, Overlay | None] = {}
 
     def load(self, tx: Tx) -> None:
-        """Read all facts, for a new topology; 7 statements."""
+        """Read all facts, for a new topology; 8 statements."""
         found = facts.read(tx)
         for kind, table in self._tables.items():
             table.take(found.of(kind), found.of(kind))
 
     def refresh(self, tx: Tx, changed: Collection[tuple[str, str]]) -> Touched:
-        """Read again what changes (kind and id) are about; 7 statements at most."""
+        """Read again what changes (kind and id) are about; 8 statements at most."""
         ids = _by_kind(changed)
         hosts = ids.get("host", set())
         for kind in facts.BOUND:
@@ -85,6 +85,9 @@ class Topology:
         named = {f"{kind}/{object_id}" for kind, object_id in changed}
         # Which subnets have no router is said by the servers of DHCP.
         named |= {f"dhcp/{network}" for network in ids.get("network", ())}
+        # The VIP of a balancer has the MTU of its network.
+        balanced = (self.balancers.ids("network", network) for network in ids.get("network", ()))
+        named |= {f"loadbalancer/{balancer}" for balancer in chain.from_iterable(balanced)}
         return Touched(before.hosts | after.hosts, named | before.names | after.names)
 
     def places(self, port: Port) -> frozenset[str]:
@@ -140,6 +143,8 @@ class Topology:
             hosts |= self.dhcp.values.get(network, NOTHING)
         for group in differing["security_group"]:
             hosts |= {port.host for port in self.ports.find("group", group)}
+        for balancer in differing["loadbalancer"]:
+            hosts |= self.balancers.values[balancer].hosts if balancer in self.balancers.values else NOTHING
         return hosts | {self.servers.values.get(server, "") for server in differing["server"]}
 
     def _names(self, differing: Differing, ports: Collection[str]) -> set[str]:
@@ -147,6 +152,7 @@ class Topology:
         known = [self.ports.values[each] for each in ports if each in self.ports.values]
         names = {f"neighbour/{each}" for each in ports}
         names |= {f"router/{port.router}" for port in known if port.owner == HA_PORT}
+        names |= {f"loadbalancer/{each}" for port in ports for each in self.balancers.ids("port", port)}
         for network in {port.network for port in known}:
             # Which address of a pair a port alone may have depends on the others.
             names |= {port.neighbour for port in self.ports.find("network", network) if port.paired}

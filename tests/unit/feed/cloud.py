@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from netloom.store.database import Tx
 from netloom.store.tables.compute import SERVER_NICS, SERVERS
+from netloom.store.tables.loadbalancers import LB_BINDINGS, LISTENERS, LOADBALANCERS, MEMBERS, POOLS
 from netloom.store.tables.network import (
     ADDRESS_GROUPS,
     AGENTS,
@@ -92,6 +93,38 @@ def trunk(tx: Tx, parent: str, *subs: tuple[str, int]) -> str:
         row = {"port_id": port_id, "trunk_id": trunk_id, "segmentation_type": "vlan", "segmentation_id": tag}
         tx.execute(SUB_PORTS.insert(), row)
     return trunk_id
+
+
+def load_balancer(
+    tx: Tx, vip: str | None, network_id: str, hosts: Iterable[tuple[str, str | None]], **values: Any
+) -> str:
+    """A load balancer with the port of its VIP; hosts, each with the port of its election or none."""
+    plain = {"admin_state_up": True, "api": 2, "generation": 1, "own_port": True, "operating_status": "OFFLINE"}
+    row = {"vip_port_id": vip, "vip_network_id": network_id, **plain, **values}
+    key = _insert(tx, LOADBALANCERS, **row)
+    for host, port_id in hosts:
+        tx.execute(LB_BINDINGS.insert(), {"loadbalancer_id": key, "host": host, "port_id": port_id})
+    return key
+
+
+def lb_pool(tx: Tx, balancer: str, **values: Any) -> str:
+    plain = {"protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "operating_status": "OFFLINE"}
+    return _insert(tx, POOLS, **_below(plain | {"loadbalancer_id": balancer}, values))
+
+
+def lb_listener(tx: Tx, balancer: str, **values: Any) -> str:
+    times = dict.fromkeys(("timeout_client_data", "timeout_member_connect", "timeout_member_data"), 5000)
+    plain = {"protocol": "HTTP", "protocol_port": 80, "operating_status": "OFFLINE", "timeout_tcp_inspect": 0, **times}
+    return _insert(tx, LISTENERS, **_below(plain | {"loadbalancer_id": balancer}, values))
+
+
+def lb_member(tx: Tx, pool: str, address: str, **values: Any) -> str:
+    plain = {"pool_id": pool, "address": address, "protocol_port": 80, "weight": 1, "operating_status": "NO_MONITOR"}
+    return _insert(tx, MEMBERS, **_below(plain, values))
+
+
+def _below(plain: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    return {"admin_state_up": True, "api": 2, "made": 1, "touched": 1} | plain | values
 
 
 def floating_ip(tx: Tx, **values: Any) -> str:

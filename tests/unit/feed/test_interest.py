@@ -82,7 +82,7 @@ def test_number_of_statements_does_not_grow(store):
         with statements(store) as seen:
             of(store, "h1")
         counts.append(len(seen))
-    assert counts == [7, 7]
+    assert counts == [8, 8]
 
 
 def test_instances_that_are_ready_for_their_host(store):
