@@ -63,21 +63,74 @@ def test_only_the_proxy_is_believed(ask, server):
 def test_the_tree_of_ec2(ask, instance):
     assert ask("/").text.split("\n") == EC2
     assert ask("/2009-04-04").text.split("\n") == ["meta-data/", "user-data"]
-    listing = ask("/2009-04-04/meta-data/").text.split("\n")
-    for name in (
+    assert ask("/2009-04-04/meta-data/").text.split("\n") == [
         "ami-id", "ami-launch-index", "ami-manifest-path", "block-device-mapping/", "hostname", "instance-action",
         "instance-id", "instance-type", "kernel-id", "local-hostname", "local-ipv4", "placement/", "public-hostname",
-        "public-ipv4", "ramdisk-id", "reservation-id", "public-keys/",
-    ):  # fmt: skip
-        assert name in listing
+        "public-ipv4", "public-keys/", "ramdisk-id", "reservation-id", "security-groups",
+    ]  # fmt: skip
+    assert ask("/2009-04-04/meta-data/placement/").text == "availability-zone"
+    assert ask("/2009-04-04/meta-data/placement").text == "availability-zone"
+    assert ask("/2009-04-04/meta-data/block-device-mapping/").text == "ami\nroot"
+    assert ask("/2009-04-04/meta-data/block-device-mapping/root").text == "/dev/vda"
+    assert ask("/2009-04-04/meta-data/public-keys/0/").text == "openssh-key"
+    assert ask("/latest/meta-data/security-groups").text == "default"
+    assert ask("/ec2/2009-04-04/meta-data/instance-type").text == ask("/latest/meta-data/instance-type").text
     assert ask("/latest/meta-data/local-ipv4").text == instance["addresses"]["md-net"][0]["addr"]
     assert ask("/latest/meta-data/placement/availability-zone").text == "nova"
     assert ask("/latest/meta-data/public-keys/").text == "0=mine"
     assert ask("/latest/meta-data/public-keys/0/openssh-key").text == KEY
     assert ask("/latest/user-data").text == "#!/bin/sh\n"
-    assert "placement" not in ask("/2007-12-15/meta-data/").text
     assert ask("/2031-01-01").status_code == 404
     assert ask("/latest/meta-data/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("version", "new"),
+    [
+        ("1.0", {"ami-id", "ami-launch-index", "ami-manifest-path", "hostname", "instance-id", "local-ipv4"}
+         | {"public-keys/", "reservation-id", "security-groups"}),
+        ("2007-01-19", {"local-hostname", "public-hostname", "public-ipv4"}),
+        ("2007-03-01", set()),
+        ("2007-08-29", {"instance-type"}),
+        ("2007-10-10", set()),
+        ("2007-12-15", {"block-device-mapping/", "kernel-id", "ramdisk-id"}),
+        ("2008-02-01", {"placement/"}),
+        ("2008-09-01", {"instance-action"}),
+        ("2009-04-04", set()),
+    ],
+)  # fmt: skip
+def test_each_version_of_ec2_tells_what_is_new_in_it(ask, version, new):
+    before = EC2[EC2.index(version) - 1] if version != EC2[0] else ""
+    earlier = set(ask(f"/{before}/meta-data/").text.split("\n")) if before else set()
+    assert set(ask(f"/{version}/meta-data/").text.split("\n")) - earlier == new
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("2012-08-10", "meta_data.json user_data"),
+        ("2013-04-04", "meta_data.json user_data password"),
+        ("2013-10-17", "meta_data.json user_data password vendor_data.json"),
+        ("2015-10-15", "meta_data.json user_data password vendor_data.json network_data.json"),
+        ("2016-06-30", "meta_data.json user_data password vendor_data.json network_data.json"),
+        ("2016-10-06", "meta_data.json user_data password vendor_data.json network_data.json vendor_data2.json"),
+        ("2020-10-14", "meta_data.json user_data password vendor_data.json network_data.json vendor_data2.json"),
+        ("latest", "meta_data.json user_data password vendor_data.json network_data.json vendor_data2.json"),
+    ],
+)
+def test_each_version_of_openstack_lists_its_documents_and_has_them(ask, version, names):
+    for path in (f"/openstack/{version}", f"/openstack/{version}/"):
+        assert ask(path).text.split("\n") == names.split()
+    for name in names.split():
+        assert ask(f"/openstack/{version}/{name}").status_code == 200
+    if "password" not in names:
+        assert ask(f"/openstack/{version}/password").status_code == 404
+    assert ask(f"/openstack/{version}/user_data").content == b"#!/bin/sh\n"
+
+
+def test_nothing_else_can_be_changed(ask):
+    for path in ("/", "/latest/meta-data/", "/openstack", "/openstack/latest/meta_data.json"):
+        assert ask(path, "POST", b"x").status_code == 405
 
 
 def test_the_tree_of_openstack(ask, instance):

@@ -51,13 +51,14 @@ class MetadataService(Service):
         return server_id, project_id
 
     def _openstack(self, call: Call, instance: Instance, path: list[str]) -> Reply:
-        if path[1:] == ["password"] and path[0] in (*openstack.VERSIONS, openstack.LATEST):
+        known = path[:1] and path[0] in (*openstack.VERSIONS, openstack.LATEST)
+        if known and path[1:] == ["password"] and "password" in openstack.listing(instance, path[0]):
             return self._password(call, instance)
         if call.method not in ("GET", "HEAD"):
             raise Problem(405, f"{call.method} is not offered for {call.path}")
         if not path:
             return _text("\n".join((*openstack.VERSIONS, openstack.LATEST)))
-        if path[0] not in (*openstack.VERSIONS, openstack.LATEST):
+        if not known:
             raise Problem(404, "Unknown version.")
         if len(path) == 1:
             return _text("\n".join(openstack.listing(instance, path[0])))
