@@ -13,14 +13,14 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from bench import api, dataplane, failover, fleet, floor, ratios, statements
+from bench import api, dataplane, failover, fleet, floor, metadata, ratios, statements
 from bench.results import Result, document, machine, show
 from netloom.cli.terminal import step
 from tests.databases import postgresql_server
 
 USUAL = ("floor", "sqlite", "postgresql", "statements", "dataplane")
-GROUPS = (*USUAL, "fleet", "failover")
-AS_ROOT = {"dataplane", "failover"}
+GROUPS = (*USUAL, "fleet", "failover", "metadata")
+AS_ROOT = {"dataplane", "failover", "metadata"}
 EPILOG = """\
 groups:
   floor       an empty request and a durable commit: what nobody can go below on this machine
@@ -30,10 +30,12 @@ groups:
   fleet       1,000 simulated agents of 50 ports each, two servers, PostgreSQL; only when asked for (some minutes)
   failover    faults of the active host of a router, in a lab of many hosts (root); only when asked for (a quarter of
               an hour): how long its floating IP is silent, beside advertisements of the interval of Neutron's guide
+  metadata    instances that boot at once, 200 clients that ask at once, and 500 networks, in a private machine (root);
+              only when asked for (some minutes)
   dataplane   a whole cloud in a private machine (root): port to ACTIVE, server to ping, agent restart, netloom up
 
 examples:
-  python -m bench                            everything but fleet and failover (some minutes)
+  python -m bench                            everything but fleet, failover and metadata (some minutes)
   python -m bench sqlite --quick             a first impression (half a minute)
   python -m bench --json result.json         also write the numbers to a file
   python -m bench --directory /srv/disk      put databases on the disk that matters
@@ -68,6 +70,8 @@ def main() -> int:
             results += dataplane.measure(arguments.quick)
         if "failover" in arguments.groups:
             results += failover.measure(arguments.quick)
+        if "metadata" in arguments.groups:
+            results += metadata.measure(arguments.quick)
     results += ratios.measure(results)
     print()
     show(results)
@@ -87,7 +91,7 @@ def _arguments() -> argparse.Namespace:
         "groups",
         nargs="*",
         metavar="GROUP",
-        help=f"what to measure: {', '.join(GROUPS)}; default: all but the last two",
+        help=f"what to measure: {', '.join(GROUPS)}; default: {', '.join(USUAL)}",
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE, too")

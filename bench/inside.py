@@ -213,7 +213,7 @@ def virtual_machines(client: Caller, network: str, count: int) -> None:
     specs = {"capabilities:hypervisor_type": "qemu"}
     client.add(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", {"extra_specs": specs})
     made = servers(client, network, flavor, count, "virtual machine create to answering ping")
-    for emulator in _named("qemu-system-x86"):
+    for emulator in named("qemu-system-x86"):
         status = (emulator / "status").read_text()
         tell("memory of a virtual machine (RSS; 128 MiB are its own)", int(status.split("VmRSS:")[1].split()[0]) / 1024)
     delete(client, made)
@@ -226,7 +226,7 @@ def delete(client: Caller, made: Sequence[str]) -> None:
     eventually(lambda: not client.get("/compute/v2.1/servers")["servers"])
 
 
-def _named(comm: str) -> Iterator[Path]:
+def named(comm: str) -> Iterator[Path]:
     """Directories below /proc of the processes of a program."""
     return (path.parent for path in Path("/proc").glob("[0-9]*/comm") if path.read_text().startswith(comm[:15]))
 
