@@ -1,0 +1,248 @@
+"""A load balancer on real hosts: servers in namespaces behind it, and a client that asks them by way of the VIP."""
+
+import http.client
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from netloom.feed.fragments import AddressPair, FixedIp, HaGroup, HaPort, Listener, LoadBalancer, Member, Pool, Port
+from netloom.host.namespaces import inside
+from netloom.plan import loadbalancers
+from tests.host.cluster import Cluster, Guest
+from tests.host.netlab import eventually
+from tests.unit.plan import balancer_world as lb
+from tests.unit.plan.hosts_world import Hosts
+from tests.unit.plan.switching_world import EGRESS_ALL, TCP, UDP, group, id_of, network, port, rule
+
+VIP = "10.0.0.4"
+CLIENT, MEMBERS = 1, (2, 3)
+OPEN = group(1, *EGRESS_ALL, rule())
+WEB = group(2, *EGRESS_ALL, rule(protocol=TCP, first=80, last=443), rule(protocol=UDP, first=53, last=53))
+NETWORK = msgspec.structs.replace(network(), subnets=(msgspec.structs.replace(lb.SUBNETS[0], gateway=""),))
+SERVER = """
+import http.server, socket, socketserver, sys, threading
+name, address = sys.argv[1].encode(), sys.argv[2]
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(name)))
+        self.end_headers()
+        self.wfile.write(name)
+
+    def log_message(self, *words):
+        pass
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request[1].sendto(name, self.client_address)
+
+http.server.ThreadingHTTPServer.request_queue_size = 128
+echo = socketserver.UDPServer((address, 53), Echo)
+threading.Thread(target=echo.serve_forever, daemon=True).start()
+http.server.ThreadingHTTPServer((address, 80), Answer).serve_forever()
+"""
+
+
+def guest_port(number: int, host: str) -> Port:
+    return port(number, [OPEN.id], host=host, fixed_ips=(FixedIp("four", f"10.0.0.{number}"),))
+
+
+class World:
+    """Hosts, of which the last one has the guests and the first ones carry the balancer."""
+
+    def __init__(self, cluster: Cluster, carriers: Sequence[str], home: str) -> None:
+        self.cluster, self.carriers, self.home = cluster, carriers, home
+        names = list(dict.fromkeys([*carriers, home]))
+        cluster.build(*names)
+        self.hosts = Hosts(dict.fromkeys(names, False)).put(NETWORK)
+        for host in names:
+            self.hosts.worlds[host].put(OPEN, WEB)
+        self.servers: dict[int, subprocess.Popen[bytes]] = {}
+        self.guests: dict[int, Guest] = {}
+        for number in (CLIENT, *MEMBERS):
+            self.hosts.put(guest_port(number, home))
+        self.apply()
+        for number in (CLIENT, *MEMBERS):
+            guest = self.guests[number] = Guest(cluster, cluster.nodes[home], f"g{number}")
+            guest.plug(guest_port(number, home), "eth0", NETWORK.mtu)
+        for number in MEMBERS:
+            self.serve(number)
+        self.apply()
+
+    def id_on(self, host: str) -> str:
+        """The namespaces of all hosts are on one machine here, so the balancer has another id on each."""
+        return f"{self.cluster.lab.id}-{host}"
+
+    def namespace(self, host: str) -> str:
+        return f"qlbaas-{self.id_on(host)}"
+
+    def apply(self) -> None:
+        for node in self.cluster.nodes.values():
+            node.apply(self.hosts)
+
+    def balance(self, *parts: Listener | Pool) -> None:
+        """Have the balancer consist of these."""
+        whole = _ipv4(lb.balancer(*parts))
+        if len(self.carriers) > 1:
+            whole = msgspec.structs.replace(whole, ha=group_of(self.carriers))
+        for host in self.carriers:
+            own = own_port(self.carriers, host) if whole.ha else vip_port(host)
+            self.hosts.put(own).worlds[host].put(msgspec.structs.replace(whole, id=self.id_on(host)))
+        self.apply()
+
+    def serve(self, number: int) -> None:
+        """Start the server of a member."""
+        words = ["ip", "netns", "exec", self.guests[number].namespace, sys.executable, "-c", SERVER]
+        self.servers[number] = subprocess.Popen(
+            [*words, f"vm{number}", f"10.0.0.{number}"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.cluster.lab.processes.append(self.servers[number])
+
+    def kill(self, number: int) -> None:
+        """End the server of a member."""
+        self.servers[number].kill()
+        self.servers[number].wait()
+
+    def ask(self, at: int = 80) -> str:
+        """What the VIP answers to a request of a new connection; empty when nothing comes."""
+        connection = self.connection(at)
+        try:
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            return text if answer.status == 200 else str(answer.status)
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
+
+    def connection(self, at: int = 80, seconds: float = 3.0) -> http.client.HTTPConnection:
+        """A connection of the client, which is made by the first request."""
+        connection = http.client.HTTPConnection(VIP, at, timeout=seconds)
+        connection._create_connection = self._connect  # type: ignore[attr-defined]  # there is no other way in
+        return connection
+
+    def _connect(self, address: tuple[str, int], timeout: float, source: object) -> socket.socket:
+        with inside(self.guests[CLIENT].namespace):
+            return socket.create_connection(address, timeout)
+
+    def answers(self, count: int = 4) -> list[str]:
+        """What so many requests in a row get."""
+        return [self.ask() for _ in range(count)]
+
+    def send(self, count: int = 4) -> list[str]:
+        """What as many new clients get back for a datagram."""
+        found = []
+        for _ in range(count):
+            with inside(self.guests[CLIENT].namespace):
+                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with client:
+                client.settimeout(2)
+                client.connect((VIP, 53))  # an answer from elsewhere is none
+                client.send(b"?")
+                try:
+                    found.append(client.recv(100).decode())
+                except OSError:
+                    found.append("")
+        return found
+
+    def admin(self, host: str, question: str) -> str:
+        """What haproxy says on its admin socket."""
+        run = self.cluster.nodes[host].layout.run_dir
+        name = loadbalancers.daemon(self.id_on(host))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(run / "daemons" / name / loadbalancers.ADMIN_SOCKET))
+            client.sendall(f"{question}\n".encode())
+            return b"".join(iter(lambda: client.recv(1 << 16), b"")).decode()
+
+    def workers(self, host: str) -> list[int]:
+        """haproxy's processes that serve, the newest first."""
+        lines = self.admin(host, "show proc").splitlines()
+        return [int(words[0]) for line in lines if (words := line.split()) and words[1:2] == ["worker"]]
+
+    def active(self) -> list[str]:
+        """Hosts that bear the VIP."""
+        shown = {host: self.cluster.lab.ip("-n", self.namespace(host), "address") for host in self.carriers}
+        return [host for host, text in shown.items() if f"{VIP}/" in text]
+
+
+class Load:
+    """Clients that ask without a pause, half of them by one connection each: how often each answer came."""
+
+    def __init__(self, world: World, clients: int = 4) -> None:
+        self._world = world
+        self._stop = threading.Event()
+        self.answers: dict[str, int] = {}
+        self.longest = 0.0
+        """Seconds between two answers of one client."""
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number % 2 == 0,)) for number in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        eventually(lambda: sum(self.answers.values()) > 20, "the load has begun")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, keep: bool) -> None:
+        connection = self._world.connection()
+        last = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                connection.request("GET", "/")
+                response = connection.getresponse()
+                text = response.read().decode()
+                answer = text if response.status == 200 else str(response.status)
+            except (OSError, http.client.HTTPException) as error:
+                answer = type(error).__name__
+            if not keep or answer.isalpha():
+                connection.close()
+            now = time.monotonic()
+            with self._lock:
+                self.answers[answer] = self.answers.get(answer, 0) + 1
+                self.longest = max(self.longest, now - last)
+            last = now
+
+
+def vip_port(host: str) -> Port:
+    own = (FixedIp("four", VIP),)
+    return lb.vip_port(WEB.id, host=host, fixed_ips=own)
+
+
+def group_of(carriers: Iterable[str]) -> HaGroup:
+    """The hosts of one balancer, with ports 5 and following."""
+    ports = [
+        HaPort(host, id_of(0xB0, number), port(number).mac, f"10.0.0.{number}/24")
+        for number, host in enumerate(carriers, 5)
+    ]
+    return HaGroup(network_id=NETWORK.id, mtu=NETWORK.mtu, vrid=9, ports=tuple(ports))
+
+
+def own_port(carriers: Sequence[str], host: str) -> Port:
+    number = 5 + list(carriers).index(host)
+    pairs = (AddressPair(VIP, port(number).mac),)
+    own = (FixedIp("four", f"10.0.0.{number}"),)
+    return port(number, [WEB.id], host=host, device_owner=lb.OWNER, fixed_ips=own, address_pairs=pairs)
+
+
+def member(number: int, **more: object) -> Member:
+    return lb.member(number, **more)
+
+
+def _ipv4(whole: LoadBalancer) -> LoadBalancer:
+    vip = msgspec.structs.replace(whole.vip, addresses=(f"{VIP}/24",), subnets=("four",))
+    return msgspec.structs.replace(whole, vip=vip)

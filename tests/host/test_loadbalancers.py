@@ -1,0 +1,188 @@
+"""Planned load balancers with a real haproxy, real servers in namespaces, and the kernel's translation for UDP."""
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from netloom.feed.fragments import Certificate, SessionPersistence
+from netloom.plan import haproxy
+from tests.host.balancer_world import MEMBERS, VIP, Load, World, member
+from tests.host.cluster import Cluster
+from tests.host.netlab import eventually, root
+from tests.unit.plan import balancer_world as lb
+
+pytestmark = pytest.mark.skipif(not root(), reason="needs root")
+
+QUICK = msgspec.structs.replace(lb.CHECK, delay=1, timeout=1, max_retries=1, max_retries_down=1)
+BOTH = {"vm2", "vm3"}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with Cluster() as cluster:
+        yield World(cluster, ("host1",), "host1")
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A key and its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    files = ["-subj", "/CN=balancer", "-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
+    subprocess.run([*words, *files], check=True, capture_output=True, timeout=30)
+    return (folder / "key").read_text() + (folder / "certificate").read_text()
+
+
+def in_turn(answers: list[str]) -> bool:
+    return set(answers) == BOTH and all(a != b for a, b in pairwise(answers))
+
+
+def test_members_serve_in_turn_and_one_that_dies_is_left_out_until_it_returns(world: World) -> None:
+    world.balance(lb.listener(), lb.listener(2, port=8080, pool_id=lb.pool().id), lb.pool(monitor=QUICK))
+    eventually(lambda: in_turn(world.answers()), "both members answer, strictly in turn")
+    assert world.ask(8080) == "", "the VIP's security group lets no such port in"
+    world.kill(3)
+    assert set(world.answers()) == {"vm2"}, "a connection that is refused goes to another member at once"
+    eventually(lambda: "DOWN" in state(world, 3), "its monitor has seen it")
+    world.serve(3)
+    eventually(lambda: in_turn(world.answers()), "it serves again")
+
+
+def test_a_reload_under_load_loses_no_request_and_forgets_nothing(world: World) -> None:
+    world.balance(lb.listener(), lb.pool(1, member(2), member(3), member(9), monitor=QUICK))
+    eventually(lambda: "DOWN" in state(world, 9), "nobody is there")
+    (before,) = world.workers("host1")
+    with Load(world) as load:
+        for number in range(20, 28):
+            others = [member(2), member(9)] + [member(3, id=f"member-{number}")] * (number % 2)
+            world.balance(lb.listener(), lb.pool(1, *others, monitor=QUICK))
+            before = successor(world, before)
+            assert "DOWN" in state(world, 9), "the new process knows who is down"
+    assert load.answers.keys() <= BOTH, load.answers
+    assert sum(load.answers.values()) > 100
+
+
+def test_a_client_stays_with_its_member_also_over_a_reload(world: World) -> None:
+    pool = lb.pool(1, persistence=SessionPersistence("SOURCE_IP"), monitor=QUICK)
+    world.balance(lb.listener(), pool)
+    eventually(lambda: len(set(world.answers()) & BOTH) == 1, "one member serves it")
+    first = world.ask()
+    (before,) = world.workers("host1")[:1]
+    world.balance(lb.listener(timeout_client_data=40000), pool)
+    successor(world, before)
+    assert set(world.answers(6)) == {first}
+
+
+def test_a_member_that_answers_no_ping_is_left_out(world: World) -> None:
+    ping = msgspec.structs.replace(QUICK, type="PING")
+    world.balance(lb.listener(), lb.pool(1, member(2), member(9), monitor=ping))
+    eventually(lambda: "UP" in state(world, 2) and "DOWN" in state(world, 9), "who is there is known")
+    eventually(lambda: world.answers() == ["vm2"] * 4, "it alone serves")
+
+
+def test_datagrams_reach_the_members_in_turn_and_their_monitor_sees_closed_ports(world: World) -> None:
+    probe = msgspec.structs.replace(QUICK, type="UDP-CONNECT", timeout=2)
+    listener = lb.listener(4, protocol="UDP", port=53)
+    members = [member(number, port=53) for number in MEMBERS]
+    world.balance(listener, lb.pool(4, *members, protocol="UDP", monitor=probe))
+    eventually(lambda: in_turn(world.send()), "both members answer, in turn, by way of the VIP")
+    world.kill(3)
+    eventually(lambda: "DOWN" in state(world, 3, 4), "its monitor has seen it")
+    world.serve(3)
+    eventually(lambda: "UP" in state(world, 3, 4), "and that it is back")
+    world.balance(listener, lb.pool(4, *members, protocol="UDP", algorithm="SOURCE_IP"))
+    assert len(set(world.send())) == 1, "a client has one member"
+    world.balance(listener, lb.pool(4, members[0], protocol="UDP"))
+    assert set(world.send()) == {"vm2"}
+
+
+def test_tls_ends_at_the_balancer(world: World, pem: str) -> None:
+    certificate = Certificate("one", pem)
+    listener = lb.listener(1, protocol="TERMINATED_HTTPS", port=443, certificates=(certificate,))
+    world.balance(listener, lb.pool(1, monitor=QUICK))
+    trust = ssl.create_default_context(cadata=pem[pem.index("-----BEGIN CERTIFICATE") :])
+    trust.check_hostname = False
+
+    def asks() -> bool:
+        try:
+            with trust.wrap_socket(world._connect((VIP, 443), 2, None), server_hostname="balancer") as client:
+                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return b"".join(iter(lambda: client.recv(1000), b"")).endswith((b"vm2", b"vm3"))
+        except OSError:
+            return False
+
+    eventually(asks, "a member answers through TLS")
+    keys = world.cluster.nodes["host1"].layout.state_dir / "lbaas" / world.id_on("host1") / haproxy.CERTIFICATES
+    assert [path.stat().st_mode & 0o777 for path in keys.iterdir()] == [0o600]
+
+
+def test_nothing_is_left_of_one_that_goes(world: World) -> None:
+    world.balance(lb.listener(), lb.pool())
+    (worker,) = world.workers("host1")[:1]
+    name = f"loadbalancer/{world.id_on('host1')}"
+    gone = world.hosts.worlds["host1"].fragments.pop(name)
+    world.apply()
+    assert world.namespace("host1") not in world.cluster.lab.ip("netns")
+    eventually(lambda: not Path(f"/proc/{worker}").exists(), "its process has ended")
+    assert not (world.cluster.nodes["host1"].layout.state_dir / "lbaas").exists()
+    world.hosts.worlds["host1"].fragments[name] = gone
+    world.apply()
+    eventually(lambda: in_turn(world.answers()), "it is made anew")
+
+
+def test_haproxy_takes_all_that_can_be_planned(tmp_path: Path, pem: str) -> None:
+    authority = pem[pem.index("-----BEGIN CERTIFICATE") :]
+    balancer = lb.everything(pem, authority)
+    (tmp_path / "conf").write_text(haproxy.configuration(balancer, "nobody", "nogroup"))
+    for path, text, _ in haproxy.files(balancer):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    words = ["haproxy", "-c", "-C", str(tmp_path), "-f", str(tmp_path / "conf")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    known = "Can't open global server state file"
+    assert [line for line in done.stderr.splitlines() if "WARNING" in line and known not in line] == []
+
+
+def successor(world: World, worker: int) -> int:
+    """The process that serves after another one, once it does."""
+    eventually(lambda: worker not in world.workers("host1")[:1], "a new process serves")
+    return world.workers("host1")[0]
+
+
+def state(world: World, number: int, at: int = 1) -> str:
+    """What haproxy says of a member: UP, DOWN 1/2 …"""
+    for line in world.admin("host1", "@1 show stat").splitlines():
+        proxy, server, *values = line.split(",")
+        if server == member(number).id and proxy.endswith(lb.listener(at).id):
+            return values[15]
+    return ""
+
+
+@pytest.fixture
+def pair() -> Iterator[World]:
+    with Cluster() as cluster:
+        yield World(cluster, ("host1", "host2"), "host3")
+
+
+def test_another_host_takes_over_within_a_second(pair: World) -> None:
+    pair.balance(lb.listener(), lb.pool(monitor=QUICK))
+    eventually(lambda: len(pair.active()) == 1, "one of two has the VIP")
+    eventually(lambda: in_turn(pair.answers()), "its members answer")
+    (first,) = pair.active()
+    (second,) = set(pair.carriers) - {first}
+    eventually(lambda: "UP" in pair.admin(second, "@1 show stat"), "the other one examines the members, too")
+    with Load(pair, clients=2) as load:
+        pair.cluster.nodes[first].switch.ip("link", "set", "u-br-eth1", "down")
+        eventually(lambda: second in pair.active(), "the other one has the VIP")
+        before = sum(load.answers.values())
+        eventually(lambda: sum(load.answers.values()) > before + 50, "and serves")
+    assert {answer for answer in load.answers if answer.startswith("5")} == set(), "it knew the members"
+    pair.cluster.nodes[first].switch.ip("link", "set", "u-br-eth1", "up")
+    eventually(lambda: len(pair.active()) == 1, "one of two has the VIP again")
+    eventually(lambda: in_turn(pair.answers()), "and serves")
