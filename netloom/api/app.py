@@ -4,6 +4,7 @@ import gc
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import anyio.to_thread
@@ -49,7 +50,7 @@ def calm_collector() -> None:
 class Endpoint:
     """Carries requests to the service and its answers back, and writes the access log."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Callable[[Request], Answer]) -> None:
         self._service = service
         self._limiter: anyio.CapacityLimiter | None = None
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from netloom.api import octavia
 from netloom.api.app import create_app
 from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
@@ -28,6 +30,8 @@ from netloom.store.migrate import migrate
 LOG = structlog.get_logger()
 COMPUTE = "compute"
 """Topic of the role that the stand-in for compute looks after."""
+BALANCING = "/load-balancer"
+"""Where the load balancer API is, beside the Networking API."""
 RESCHEDULING = 2.0
 """Seconds between looks at dead agents."""
 
@@ -60,11 +64,13 @@ def compose(settings: ServerSettings) -> Composition:
         authenticate = standalone.authenticate
     else:
         raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
-    network = create_app(store, settings.network, authenticate, Policy(str(settings.policy_file)))
+    policy = Policy(str(settings.policy_file))
+    network = create_app(store, settings.network, authenticate, policy)
+    balancing = octavia.create_app(store, settings.network, authenticate, policy)
     feed = Feed(store, settings.network, listeners(settings, standalone))
     metadata = standalone.metadata_app if standalone is not None else None
     tasks = [feed.run, Rescheduling(store, settings.network, feed).run]
-    return Composition(_Server(network, feed, standalone, tasks), metadata)
+    return Composition(_Server(network, balancing, feed, standalone, tasks), metadata)
 
 
 def system(settings: NetworkSettings) -> Context:
@@ -139,11 +145,13 @@ class _Server:
     def __init__(
         self,
         network: Any,
+        balancing: Any,
         feed: Feed,
         standalone: "cloud.Cloud | None",
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     ) -> None:
         self._network, self._standalone, self._tasks = network, standalone, tasks
+        self._balancing = Starlette(routes=[Mount(BALANCING, app=balancing)])
         self._rest = Starlette(routes=[feed.route], lifespan=self._lifespan)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -151,6 +159,9 @@ class _Server:
             await self._rest(scope, receive, send)
             return
         first = "/" + scope["path"].split("/", 2)[1]
+        if first == BALANCING:
+            await self._balancing(scope, receive, send)
+            return
         service = self._standalone.services.get(first) if self._standalone is not None else None
         await (service or self._network)(scope, receive, send)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from netloom.model.errors import BadRequest, Conflict, NotAuthorized, ServiceUnavailable
 from netloom.model.fields import Missing
 from netloom.model.networks import NETWORK
-from netloom.model.owners import DHCP, FLOATING_IP, HA_PORT, ROUTER_PORTS, SERVICE_PREFIX
+from netloom.model.owners import BALANCER_PORTS, DHCP, FLOATING_IP, HA_PORT, ROUTER_PORTS, SERVICE_PREFIX
 from netloom.model.ports import PORT
 from netloom.rules import (
     addresses,
@@ -31,6 +31,7 @@ from netloom.rules.port_groups import attach, check_groups, default_groups, memb
 from netloom.store.allocation import insert_new
 from netloom.store.among import among
 from netloom.store.database import Tx
+from netloom.store.tables.loadbalancers import LB_BINDINGS, LOADBALANCERS
 from netloom.store.tables.network import FLOATINGIPS, PORTS, ROUTERS, TAGS
 
 View = dict[str, Any]
@@ -183,11 +184,21 @@ def delete(tx: Tx, context: Context, current: View) -> None:
     Raises ServicePortInUse, PortInUseAsTrunkParent, PortInUseAsSubPort.
     """
     owner, device_id = current["device_owner"], current["device_id"]
+    if owner in BALANCER_PORTS:
+        _check_no_vip(tx, current)
     table = ROUTERS if owner in SERVICE_PORTS else FLOATINGIPS if owner == FLOATING_IP else None
     if table is not None and tx.row(sa.select(table.c.id).where(table.c.id == device_id)) is not None:
         raise ServicePortInUse(port_id=current["id"], reason=f"has device owner {owner}")
     trunk_ports.check_free(tx, current["id"])
     delete_internal(tx, context, [current["id"]])
+
+
+def _check_no_vip(tx: Tx, port: View) -> None:
+    """Refuse to remove the port of a load balancer: it has the VIP, or a host elects from it."""
+    balancers = sa.select(LOADBALANCERS.c.id).where(LOADBALANCERS.c.vip_port_id == port["id"])
+    electing = sa.select(LB_BINDINGS.c.loadbalancer_id).where(LB_BINDINGS.c.port_id == port["id"])
+    if tx.row(balancers.union_all(electing)) is not None:
+        raise ServicePortInUse(port_id=port["id"], reason="it is a load balancer's")
 
 
 def delete_internal(tx: Tx, context: Context, port_ids: Collection[str]) -> None:

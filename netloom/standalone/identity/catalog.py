@@ -8,6 +8,7 @@ SERVICES = (
     ("network", "neutron", "/"),
     ("compute", "nova", "/compute/v2.1/{project_id}"),
     ("image", "glance", "/image"),
+    ("load-balancer", "octavia", "/load-balancer"),
 )
 """(type, name, path); a path with a project is left out of unscoped catalogs."""
 
