@@ -30,7 +30,8 @@ PROGRAMS = {
     # A closed port says so (ICMP); silence is as good as an answer.
     "UDP-CONNECT": (
         PROBE,
-        '#!/bin/bash\nexec 3<>"/dev/udp/$3/$4" && printf "\\n" >&3 && read -r -t 1 -n 1 <&3\n[ $? -ne 1 ]\n',
+        "#!/bin/bash\nexec 2>/dev/null\n"
+        'exec 3<>"/dev/udp/$3/$4" && printf "\\n" >&3 && read -r -t 1 -n 1 <&3\n[ $? -ne 1 ]\n',
     ),
 }
 """By type of monitor: name and text. haproxy gives them the member's address and port as third and fourth word, and
@@ -92,7 +93,7 @@ def configuration(balancer: LoadBalancer, user: str, group: str) -> str:
     sections: list[str] = []
     addresses = [cidr.partition("/")[0] for cidr in balancer.vip.addresses]
     for listener in balancer.listeners:
-        if listener.protocol != UDP:
+        if listener.protocol != UDP and _safe(listener):
             sections += _section(f"frontend {listener.id}", _frontend(listener, addresses, pools))
         for pool in _used(listener, pools):
             sections += _section(f"backend {backend(pool.id, listener.id)}", _backend(pool, listener))
@@ -123,6 +124,13 @@ def _section(head: str, lines: Iterable[str]) -> list[str]:
     return [head, *(f"    {line}" for line in lines)]
 
 
+def _safe(listener: Listener) -> bool:
+    """Whether it has what it needs to keep its word: nothing is served in the clear, or to anybody, instead."""
+    if listener.protocol != "TERMINATED_HTTPS":
+        return True
+    return bool(listener.certificates) and (listener.client_authentication == "NONE" or bool(listener.client_ca))
+
+
 def _used(listener: Listener, pools: dict[str, Pool]) -> list[Pool]:
     """The pools that a listener may send to, each once."""
     named = [listener.pool_id, *(policy.pool_id for policy in listener.policies)]
@@ -150,10 +158,10 @@ def _frontend(listener: Listener, addresses: Sequence[str], pools: dict[str, Poo
 
 
 def _tls(listener: Listener) -> str:
-    if listener.protocol != "TERMINATED_HTTPS" or not listener.certificates:
+    if listener.protocol != "TERMINATED_HTTPS":
         return ""
     words = ["ssl", *(f"crt {CERTIFICATES}/{certificate.id}.pem" for certificate in listener.certificates)]
-    if listener.client_ca and listener.client_authentication != "NONE":
+    if listener.client_authentication != "NONE":
         verify = "required" if listener.client_authentication == "MANDATORY" else "optional"
         words += [f"ca-file {CERTIFICATES}/client-ca-{listener.id}.pem verify {verify}"]
         words += [f"crl-file {CERTIFICATES}/client-crl-{listener.id}.pem"] if listener.client_crl else []

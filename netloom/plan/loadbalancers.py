@@ -84,7 +84,7 @@ def carried(intent: Intent, settings: PlanSettings) -> Iterator[Carried]:
     """The balancers that this host is to run, and whose fragments are all here."""
     for balancer in intent.load_balancers.values():
         own = next((port for port in balancer.ha.ports if port.host == settings.host), None) if balancer.ha else None
-        if balancer.ha and (own is None or settings.firewall_driver == plugs.HYBRID):
+        if balancer.ha and (own is None or not own.address or settings.firewall_driver == plugs.HYBRID):
             continue  # iptables would let no advertisement through: all hosts would be active
         port = intent.ports.get(own.port_id if own else balancer.vip.port_id)
         network = intent.networks.get(port.network_id) if port else None

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ signal.signal(signal.SIGUSR1, lambda *_: print("reloaded", flush=True))
 print("ready", flush=True)
 while True:
     signal.pause()
+"""
+
+HEIR = """
+import os, signal, socket, sys
+signal.signal(signal.SIGUSR1, lambda *_: print("heir knows", open(sys.argv[1] + "/bequest").read(), flush=True))
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[2] + "/asked")
+server.listen()
+print("ready", os.path.exists(sys.argv[1] + "/bequest"), flush=True)
+while True:
+    client, _ = server.accept()
+    client.sendall(b"answer to " + client.recv(100))
+    client.close()
 """
 
 
@@ -107,6 +121,20 @@ def test_changes_reload_or_restart(sandbox, agent):
     eventually(lambda: log(sandbox).count("ready") == 2)
     converge(agent(), daemon(sandbox, reloads="3", restarts="1", reload_signal="restart"))
     assert pid(sandbox) != again
+
+
+def test_a_process_leaves_its_successor_what_that_must_know(sandbox, agent):
+    bequest = ("{run}/asked", "what now", "{state}/bequest")
+    argv = (sys.executable, "-S", "-c", HEIR, "{state}", "{run}")
+    wanted = replace(daemon(sandbox, reloads="1"), argv=argv, bequest=bequest)
+    Path(sandbox.layout.state_dir, "bequest").write_text("of long ago")
+    converge(agent(), wanted)
+    eventually(lambda: "ready False" in log(sandbox))
+    converge(agent(), replace(wanted, reloads="2"))
+    eventually(lambda: "heir knows answer to what now" in log(sandbox))
+    Path(sandbox.layout.run_dir, "asked").unlink()
+    converge(agent(), replace(wanted, reloads="3"))
+    assert not Path(sandbox.layout.state_dir, "bequest").exists()
 
 
 def test_one_that_does_not_take_the_signal_yet_is_started_anew(sandbox, agent):

@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -175,6 +176,17 @@ def test_a_policy_for_a_pool_that_is_not_there_is_left_out() -> None:
         lb.balancer(msgspec.structs.replace(lb.everything().listeners[0]), lb.pool()), "nobody", "nogroup"
     )
     assert "use_backend" not in text
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"certificates": ()}, {"client_authentication": "MANDATORY", "client_ca": ""}], ids=["key", "authority"]
+)
+def test_what_cannot_be_kept_secret_or_closed_is_not_served(lacking: dict[str, Any]) -> None:
+    full: dict[str, Any] = {"protocol": "TERMINATED_HTTPS", "port": 443, "certificates": (Certificate("c", "PEM"),)}
+    assert "bind 10.0.0.4:443" in haproxy.configuration(lb.balancer(lb.listener(**full), lb.pool()), "u", "g")
+    assert "bind 10.0.0.4:443" not in haproxy.configuration(
+        lb.balancer(lb.listener(**(full | lacking)), lb.pool()), "u", "g"
+    )
 
 
 # UDP
