@@ -159,7 +159,15 @@ class Agent:
     def _responder(self) -> Responder:
         """The metadata responder; only the proxy's user may talk to it. It listens, and is started with the first plan:
         an agent that does not know yet who asks must not say that it is nobody."""
-        nova = NovaMetadata(url=self._settings.nova_metadata_url, shared_secret=self._settings.metadata_secret)
+        settings = self._settings
+        nova = NovaMetadata(
+            url=settings.nova_metadata_url,
+            shared_secret=settings.metadata_secret,
+            insecure=settings.nova_insecure,
+            ca_cert=settings.nova_ca_cert,
+            client_cert=settings.nova_client_cert,
+            client_key=settings.nova_client_key,
+        )
         owner = pwd.getpwnam(self._plan_settings.metadata_proxy_user).pw_uid
         return Responder(self._layout.run_dir / metadata.SOCKET, lambda: self._intent, nova, owner=owner)
 

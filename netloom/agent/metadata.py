@@ -151,7 +151,7 @@ class Responder:
         }
         try:
             reply = self._reply(method, target, body, identity)
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:  # the latter: its certificates cannot be read
             if _slow(error):
                 return self._failed("metadata_service_slow", HTTPStatus.GATEWAY_TIMEOUT, port, reason=str(error))
             return self._failed("metadata_service_unreachable", HTTPStatus.BAD_GATEWAY, port, reason=str(error))
@@ -185,7 +185,7 @@ def sign(secret: str, instance_id: str) -> str:
     return hmac.digest(secret.encode(), instance_id.encode(), "sha256").hex()
 
 
-def _slow(error: urllib3.exceptions.HTTPError) -> bool:
+def _slow(error: Exception) -> bool:
     """Whether something was waited for in vain; a refused connection is a kind of timeout, too, to the library."""
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)
     return isinstance(error, urllib3.exceptions.TimeoutError) and not refused

@@ -33,6 +33,11 @@ class HostSettings:
     availability_zone: str
     nova_metadata_url: str
     metadata_secret: str
+    nova_ca_cert: str
+    """File with whose certificates Nova's service must have; empty: those that the machine trusts."""
+    nova_insecure: bool
+    nova_client_cert: str
+    nova_client_key: str
     enable_metadata_proxy: bool
     enable_isolated_metadata: bool
     force_metadata: bool

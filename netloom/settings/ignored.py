@@ -22,7 +22,7 @@ IGNORED = (
         {
             "DEFAULT": "transport_url rpc_* control_exchange executor_thread_pool_size rabbit_* qpid_* kombu_* amqp_*"
             " fake_rabbit notification_driver notification_topics default_notification_level default_publisher_id"
-            " dhcp_agent_notification auth_url auth_region auth_insecure auth_ca_cert admin_tenant_name admin_user"
+            " dhcp_agent_notification auth_url auth_region auth_insecure admin_tenant_name admin_user"
             " admin_password endpoint_type endpoint_url",
             "oslo_messaging_*": "*",
         },
@@ -75,7 +75,7 @@ IGNORED = (
         "TLS is checked with the certificates that the machine trusts (`SSL_CERT_FILE`), always;"
         " what Keystone says is kept in memory.",
         {
-            "DEFAULT": "nova_metadata_insecure nova_client_cert nova_client_priv_key ssl_* ",
+            "DEFAULT": "ssl_*",
             "keystone_authtoken": "auth_type auth_plugin auth_section auth_version auth_host auth_port auth_protocol"
             " auth_admin_prefix memcached_servers memcache_* cache token_cache_time revocation_cache_time signing_dir"
             " region_name interface include_service_catalog enforce_token_bind check_revocations_for_cached"

@@ -155,8 +155,12 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
         report_interval=conf.agent.report_interval,
         audit_interval=conf.netloom.audit_interval,
         availability_zone=conf.agent.availability_zone or conf.availability_zone,
-        nova_metadata_url=f"{conf.nova_metadata_protocol}://{conf.nova_metadata_host}:{conf.nova_metadata_port}",
+        nova_metadata_url=_nova_metadata_url(conf),
         metadata_secret=conf.metadata_proxy_shared_secret,
+        nova_ca_cert=conf.auth_ca_cert,
+        nova_insecure=conf.nova_metadata_insecure,
+        nova_client_cert=conf.nova_client_cert,
+        nova_client_key=conf.nova_client_priv_key,
         enable_metadata_proxy=conf.enable_metadata_proxy,
         enable_isolated_metadata=conf.enable_isolated_metadata,
         force_metadata=conf.force_metadata,
@@ -165,6 +169,12 @@ def host_settings(conf: cfg.ConfigOpts) -> HostSettings:
         dnsmasq_local_resolv=conf.dnsmasq_local_resolv,
         dnsmasq_config_file=conf.dnsmasq_config_file,
     )
+
+
+def _nova_metadata_url(conf: cfg.ConfigOpts) -> str:
+    host = str(conf.nova_metadata_host)
+    place = f"[{host}]" if ":" in host else host
+    return f"{conf.nova_metadata_protocol}://{place}:{conf.nova_metadata_port}"
 
 
 def _firewall_driver(conf: cfg.ConfigOpts) -> str:

@@ -6,15 +6,22 @@ import hmac
 import http.client
 import os
 import socket
+import ssl
 import stat
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from netloom.agent import metadata
 from netloom.agent.metadata import NovaMetadata, Responder, find_port, mac_of_link_local
@@ -231,9 +238,10 @@ def test_a_proxy_is_not_sent_elsewhere(path: Path, nova: ThreadingHTTPServer) ->
 
 
 @contextlib.contextmanager
-def answering(path: Path, port: int, secret: str = SECRET) -> Iterator[Responder]:
+def answering(path: Path, port: int, secret: str = SECRET, scheme: str = "http", **more: Any) -> Iterator[Responder]:
     """A responder for a Nova on another port, for a block; it is the test that starts it."""
-    responder = Responder(path, lambda: INTENT, NovaMetadata(url=f"http://127.0.0.1:{port}", shared_secret=secret))
+    where = NovaMetadata(url=f"{scheme}://127.0.0.1:{port}", shared_secret=secret, **more)
+    responder = Responder(path, lambda: INTENT, where)
     try:
         yield responder
     finally:
@@ -283,6 +291,74 @@ def test_a_connection_that_nova_has_just_closed_costs_no_answer(tmp_path: Path) 
             responder.start()
             assert ask(tmp_path / "s", VM1)[::2] == (200, b"hi")
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Files of a certificate for 127.0.0.1, which vouches for itself, and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nova")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+    built = built.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    place = tmp_path_factory.mktemp("tls")
+    pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (place / "cert").write_bytes(built.sign(key, hashes.SHA256()).public_bytes(pem))
+    (place / "key").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+    return str(place / "cert"), str(place / "key")
+
+
+@pytest.fixture(scope="module")
+def nova_with_tls(certificate: tuple[str, str]) -> Iterator[int]:
+    """The port of a Nova that wants to see a certificate itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.load_verify_locations(certificate[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nova)
+    server.seen = []  # type: ignore[attr-defined]
+    server.handle_error = lambda request, address: None  # type: ignore[method-assign]  # refused handshakes
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("trusts", "shows", "insecure", "expected"),
+    [
+        (True, True, False, 200),
+        (False, True, True, 200),
+        (False, True, False, 502),
+        (True, False, False, 502),
+    ],
+)
+def test_tls_of_nova(
+    tmp_path: Path, nova_with_tls: int, certificate: tuple[str, str], trusts: bool, shows: bool, insecure: bool,
+    expected: int,
+) -> None:  # fmt: skip
+    file, key = certificate
+    tls = {"ca_cert": file if trusts else "", "insecure": insecure}
+    tls |= {"client_cert": file, "client_key": key} if shows else {}
+    with answering(tmp_path / "s", nova_with_tls, scheme="https", **tls) as responder:
+        responder.start()
+        assert ask(tmp_path / "s", VM1)[0] == expected
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path, nova_with_tls: int) -> None:
+    missing = str(tmp_path / "missing")
+    with (
+        structlog.testing.capture_logs() as logs,
+        answering(tmp_path / "s", nova_with_tls, scheme="https", client_cert=missing) as responder,
+    ):
+        responder.start()
+        assert ask(tmp_path / "s", VM1)[0] == 502
+    assert [entry["event"] for entry in logs] == ["metadata_service_unreachable"]
+    assert "No such file" in logs[0]["reason"]
 
 
 def test_who_asks_before_the_agent_knows_anybody_waits(tmp_path: Path, nova: ThreadingHTTPServer) -> None:

@@ -48,6 +48,18 @@ def test_a_network_nodes_files():
     assert settings.enable_isolated_metadata is True
 
 
+def test_a_metadata_service_with_tls_at_an_ipv6_address(tmp_path):
+    path = tmp_path / "metadata_agent.ini"
+    path.write_text(
+        "[DEFAULT]\nnova_metadata_host = 2001:db8::7\nnova_metadata_protocol = https\nauth_ca_cert = /etc/ca.pem\n"
+        "nova_client_cert = /etc/c.pem\nnova_client_priv_key = /etc/k.pem\nnova_metadata_insecure = true\n"
+    )
+    settings = host(path)
+    assert settings.nova_metadata_url == "https://[2001:db8::7]:8775"
+    assert (settings.nova_ca_cert, settings.nova_insecure) == ("/etc/ca.pem", True)
+    assert (settings.nova_client_cert, settings.nova_client_key) == ("/etc/c.pem", "/etc/k.pem")
+
+
 def test_a_compute_nodes_files():
     settings = host(*files("compute"))
     assert settings.bridge_mappings == (("vlan", "br-vlan"),)
