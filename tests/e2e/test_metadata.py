@@ -11,12 +11,22 @@ from tests.sandbox import eventually
 SERVICE = "http://169.254.169.254"
 VERSIONS = [
     "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
-    "2009-04-04",
+    "2009-04-04", "latest",
 ]  # fmt: skip
 EC2 = (
     "ami-id ami-launch-index ami-manifest-path block-device-mapping/ hostname instance-action instance-id instance-type"
     " kernel-id local-hostname local-ipv4 placement/ public-hostname public-ipv4 ramdisk-id reservation-id"
+    " security-groups"
 )
+ASK6 = """
+import http.client, sys
+connection = http.client.HTTPConnection("fe80::a9fe:a9fe%" + sys.argv[1], timeout=5)
+try:
+    connection.request("GET", "/openstack/latest/meta_data.json")
+    print(connection.getresponse().read().decode())
+except OSError as error:
+    print(error)
+"""
 ADDRESS = "10.63.1.20"
 """Of an instance on each of three networks."""
 
@@ -25,9 +35,10 @@ ADDRESS = "10.63.1.20"
 def site(world: World):
     """One prefix on three networks: two behind routers of their own, one without; a guest of one address on each."""
     for name in ("left", "right", "alone"):
-        world.network(name, "10.63.1.0/24")
-    for name in ("left", "right"):
-        world.router(f"r-{name}", name, gateway=False)
+        six = ["fd00:63:1::/64 --ipv6-ra-mode slaac --ipv6-address-mode slaac"] if name == "right" else []
+        world.network(name, "10.63.1.0/24", *six)
+    routers = [world.router(f"r-{name}", name, gateway=False)["id"] for name in ("left", "right")]
+    world.openstack(f"router add subnet {routers[1]} {world.name('right-1')}")
     world.machine.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", "/run/metadata-key")
     script = "#!/bin/sh\necho $(hostname) > /root/user-data-ran\n"
     world.machine.run("sh", "-c", "cat > /run/user-data", text=script)
@@ -48,9 +59,9 @@ def tree(guest: Guest, path: str = "") -> str:
 
 def test_the_ec2_tree_is_told_by_versions(site):
     eventually(lambda: tree(site.right), what="the service")
-    assert tree(site.right).split()[: len(VERSIONS)] == VERSIONS
+    assert tree(site.right).split() == VERSIONS
     assert tree(site.right, "/2009-04-04").split() == ["meta-data/"]
-    assert set(EC2.split()) <= set(tree(site.right, "/2009-04-04/meta-data/").split())
+    assert tree(site.right, "/2009-04-04/meta-data/").split() == EC2.split()
     assert tree(site.right, "/2009-04-04/meta-data/placement/").split() == ["availability-zone"]
     assert tree(site.right, "/2009-04-04/meta-data/placement/availability-zone") == "nova"
     assert tree(site.right, "/2009-04-04/meta-data/local-ipv4") == ADDRESS
@@ -62,6 +73,14 @@ def test_instances_of_one_address_are_each_told_about_themselves(site):
         eventually(lambda guest=guest: tree(guest), what=f"the service for {guest.name}")
         told = json.loads(tree(guest, "/openstack/latest/meta_data.json"))
         assert (told["uuid"], told["name"]) == (guest.id, guest.name)
+
+
+def test_ipv6_leads_there_through_a_router(site):
+    def ask() -> str:
+        return site.right.on_its_cards("python3", "-c", ASK6, site.right.card(0))
+
+    eventually(lambda: site.right.id in ask(), what="the service at its IPv6 address")
+    assert json.loads(ask())["uuid"] == site.right.id
 
 
 def test_the_openstack_tree_tells_networks(site):
