@@ -39,7 +39,8 @@ class Conversion:
             if chosen.secret and not with_secrets:
                 lines.append(f"# {name} is a secret ({chosen.source})")
             else:
-                lines += [f"# {chosen.source}", f"{name} = {chosen.value}"]
+                escaped = chosen.value.replace("$", "$$")  # else it would begin an option's name
+                lines += [f"# {chosen.source}", f"{name} = {escaped}"]
         return "\n\n".join("\n".join(lines) for lines in sections.values() if lines[1:]) + "\n"
 
 
@@ -253,4 +254,4 @@ def _bracketed(address: str) -> str:
 
 def _cut(text: str) -> str:
     """The first words of a line, without what it sets: that may be a secret."""
-    return text.partition("=")[0].splitlines()[0][:40]
+    return text.partition("=")[0].partition("\n")[0][:40]

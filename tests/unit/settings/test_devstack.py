@@ -4,9 +4,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netloom.cli.main import main
 from netloom.settings.devstack.conversion import Conversion, convert
+from netloom.settings.devstack.variables import LISTS, OVERRULED, SIMPLE
+from netloom.settings.files import ConfigurationError
 from netloom.settings.load import host_settings, read, server_settings
 
 FILES = Path(__file__).parent / "devstack"
@@ -194,6 +198,7 @@ def test_variables_and_defaults_are_filled_in_as_a_shell_does():
     assert values(conversion, "netloom")["servers"] == "ws://192.0.2.7:9797"
     assert values(conversion, "ovs")["integration_bridge"] == "br-$x"
     assert values(conversion, "ovs")["bridge_mappings"] == "public:br-ex, one:br-one"
+    assert "integration_bridge = br-$$x\n" in conversion.text()  # in our files, $ begins an option's name
 
 
 def test_nothing_is_run_and_what_only_a_shell_knows_is_left_out():
@@ -253,3 +258,36 @@ def test_nothing_is_overwritten_and_missing_files_are_named(tmp_path, capsys):
     assert (tmp_path / "netloom.conf").read_text() == "mine\n"
     assert main(["config", "from-devstack", str(tmp_path / "nowhere")]) == 1
     assert "nowhere cannot be read" in capsys.readouterr().err
+
+
+NAMES = st.sampled_from([*SIMPLE, *LISTS, *OVERRULED, "Q_PLUGIN", "ENABLED_SERVICES", "OVS_BRIDGE_MAPPINGS", "FOO"])
+VALUES = st.one_of(
+    st.sampled_from(
+        ["True", "gre,vlan", "192.0.2.1", "p:1:20", "p:br-p", "(a=b", "(tunnel_types=gre)", "$FOO", "${FOO:-1}"]
+    ),
+    st.text(alphabet="ab1=,:;.'\"\\$(){}[]#&| %\t", max_size=6),
+)
+LINES = st.one_of(
+    st.tuples(NAMES, st.sampled_from(["=", "+="]), VALUES).map("".join),
+    st.sampled_from(
+        ["[[local|localrc]]", "[[post-config|$NEUTRON_CONF]]", "[ovs]", "[DEFAULT]", "if x", "fi", "}", "=", "\\"]
+    ),
+    st.tuples(st.sampled_from(["enable_service ", "disable_service ", "local_ip = ", "l3_ha="]), VALUES).map("".join),
+)
+
+
+TOGETHER = ("tunnels need", "not among", "more than once", "integration_bridge", "overlay_ip")
+"""Words of what is wrong with values that are right one by one."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines=st.lists(LINES, max_size=8))
+def test_no_text_breaks_it_and_what_comes_out_is_right_or_refused(lines, tmp_path_factory):
+    conf = tmp_path_factory.getbasetemp() / "random.conf"
+    conf.write_text(convert("\n".join(lines)).text())
+    refused = ""
+    try:
+        read([conf])
+    except ConfigurationError as error:
+        refused = str(error)
+    assert not refused or any(words in refused for words in TOGETHER)
