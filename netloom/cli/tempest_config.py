@@ -5,10 +5,8 @@ asked of the cloud; what its own compute can do is told by the actions that it k
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Mapping
-from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -197,11 +195,7 @@ def _load_balancing(client: Client) -> Sections:
         "load_balancer": {
             "provider": providers[0]["name"],
             "enabled_provider_drivers": ",".join(f"{each['name']}:{each['description']}" for each in providers),
-            "RBAC_test_type": "none",
-            "member_role": "member",
-            "admin_role": "admin",
-            "observer_role": "reader",
-            "global_observer_role": "reader",
+            "RBAC_test_type": "keystone_default_roles",
             "check_interval": 0.2,
             "check_timeout": PATIENCE,
             "build_interval": 0.2,
@@ -213,9 +207,9 @@ def _load_balancing(client: Client) -> Sections:
 
 
 def _text(content: Mapping[str, Mapping[str, object]]) -> str:
-    parser = RawConfigParser(default_section="none of them")
-    for name, options in content.items():
-        parser[name] = {option: str(value) for option, value in options.items()}
-    buffer = io.StringIO()
-    parser.write(buffer)
-    return buffer.getvalue()
+    """As oslo.config reads it: options keep their capitals."""
+    lines = [
+        f"[{name}]\n" + "".join(f"{option} = {value}\n" for option, value in options.items())
+        for name, options in content.items()
+    ]
+    return "\n".join(lines)

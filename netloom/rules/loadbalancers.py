@@ -30,8 +30,8 @@ from netloom.store.tables.network import TAGS
 View = dict[str, Any]
 PROVIDERS = {
     "haproxy": "HAProxy on the hosts of this cloud.",
-    "octavia": "The same, under the name that Octavia gives to its own provider.",
-    "amphora": "The same, under another name of that provider.",
+    "octavia": "The same under the name that Octavia gives to its own provider.",
+    "amphora": "The same under another name of that provider.",
 }
 STEADY = ("ACTIVE", "ERROR")
 

@@ -38,7 +38,7 @@ run_path = {directory}/run
 config_path = {directory}/etc
 servers = ws://127.0.0.1:{port}
 host_key_file = {directory}/host.key
-roles = openvswitch,l3,dhcp,metadata,compute
+roles = openvswitch,l3,dhcp,metadata,loadbalancer,compute
 
 [ovs]
 bridge_mappings = public:br-ex,physnet1:br-physnet1

@@ -14,7 +14,7 @@ metadata_proxy_shared_secret = a secret of the tests
 
 [netloom]
 standalone = true
-roles = openvswitch, l3, dhcp, metadata, compute
+roles = openvswitch, l3, dhcp, metadata, loadbalancer, compute
 
 [ovs]
 bridge_mappings = public:br-ex, physnet1:br-physnet1
