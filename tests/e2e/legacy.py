@@ -1,7 +1,7 @@
 """Unmodified ``neutron``, ``nova`` and ``glance`` clients of years ago, and the tables that they print."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.sandbox import ROOT, Machine, environment
@@ -53,12 +53,19 @@ def _lines(text: str) -> Iterator[list[str]]:
             yield [cell.strip() for cell in line[2:-2].split(" | ")]
 
 
+def _version_2(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a user of 2013 would have set."""
+    known = ("OS_USERNAME", "OS_PASSWORD", "OS_TENANT_NAME", "OS_REGION_NAME")
+    address = variables["OS_AUTH_URL"].removesuffix("v3") + "v2.0"
+    return {"OS_AUTH_URL": address} | {name: variables[name] for name in known}
+
+
 class Legacy:
     """The clients of one release (a file of ``tests/clients``), run on a host that has the users' credentials."""
 
-    def __init__(self, machine: Machine, release: str) -> None:
-        """Nothing runs yet."""
-        self._machine = machine
+    def __init__(self, machine: Machine, release: str, *, identity_v2: bool = False) -> None:
+        """Nothing runs yet; with ``identity_v2`` they are told of no other identity."""
+        self._machine, self._identity_v2 = machine, identity_v2
         self._programs = ROOT / ".cache/clients" / release / "bin"
         self._credentials: dict[str, dict[str, str]] = {}
 
@@ -84,4 +91,6 @@ class Legacy:
         if user not in self._credentials:
             words = shlex.split(self._machine.run("cat", f"{CONFIG}/{user}-openrc").stdout, comments=True)
             self._credentials[user] = dict(word.split("=", 1) for word in words if "=" in word)
+            if self._identity_v2:
+                self._credentials[user] = _version_2(self._credentials[user])
         return self._credentials[user]
