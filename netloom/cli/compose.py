@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -15,11 +16,11 @@ from netloom.api.app import create_app
 from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
 from netloom.api.policy import Policy
-from netloom.feed.inbox import Beat, Listeners
+from netloom.feed.inbox import Beat, Listeners, Members, Passed
 from netloom.feed.protocol import Report, Role
 from netloom.feed.server import Feed
 from netloom.model.errors import ServiceUnavailable
-from netloom.rules import agents, rescheduling, router_ha, status
+from netloom.rules import agents, lb_statistics, lb_status, rescheduling, router_ha, status
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.settings.server import ServerSettings
@@ -93,18 +94,43 @@ def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Lis
 
     def report(tx: Tx, reports: Mapping[str, Report]) -> None:
         status.reports(tx, {host: (_told(each), each.gone) for host, each in reports.items()})
+        lb_status.report(tx, {host: _balanced(each) for host, each in reports.items()})
         if standalone is not None:
             for host, each in reports.items():
                 standalone.report(tx, host, each.statuses, each.gone)
 
     def router_states(tx: Tx, host: str, states: Mapping[str, str]) -> None:
         router_ha.report_states(tx, context, host, states)
+        lb_status.report_states(tx, host, states)
 
-    return Listeners(present, report, router_states)
+    def members(tx: Tx, told: Mapping[str, Members]) -> None:
+        lb_status.report_members(tx, told)
+
+    def traffic(tx: Tx, told: Mapping[str, Passed]) -> None:
+        lb_statistics.report_traffic(tx, {host: _counted(each) for host, each in told.items()})
+
+    return Listeners(present, report, router_states, members, traffic)
 
 
 def _told(report: Report) -> dict[str, status.Told]:
     return {each.fragment: (each.state, each.version, each.reason) for each in report.statuses}
+
+
+def _balanced(report: Report) -> dict[str, lb_status.Applied]:
+    """What is told of load balancers, by id."""
+    return {
+        object_id: lb_status.Applied(each.revision, each.state, each.reason)
+        for each in report.statuses
+        for kind, _, object_id in [each.fragment.partition("/")]
+        if kind == "loadbalancer"
+    }
+
+
+def _counted(passed: Passed) -> dict[str, dict[str, dict[str, int]]]:
+    return {
+        listener: {worker: structs.asdict(traffic) for worker, traffic in workers.items()}
+        for listener, workers in passed.items()
+    }
 
 
 def _of_network(beat: Beat) -> list[Role]:

@@ -23,12 +23,15 @@ from netloom.feed.protocol import (
     FromServer,
     Heartbeat,
     Hello,
+    MemberStates,
     Piece,
     Refused,
     Report,
     Role,
     RouterStates,
     Status,
+    Traffic,
+    TrafficReport,
     Update,
     decode_server,
     encode,
@@ -134,6 +137,10 @@ class Stream:
         """What was told last, and over which connection."""
         self._states: tuple[ClientConnection | None, Mapping[str, str]] = (None, {})
         """The same of routers."""
+        self._members: tuple[ClientConnection | None, Mapping[str, Mapping[str, str] | None]] = (None, {})
+        """The same of members of load balancers."""
+        self._traffic: tuple[ClientConnection | None, Mapping[str, Mapping[str, Traffic]]] = (None, {})
+        """The same of what has passed through their listeners."""
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     @property
@@ -177,6 +184,34 @@ class Stream:
         news = {router: state for router, state in states.items() if told.get(router) != state}
         if not news or self._send(connection, RouterStates(news)):
             self._states = connection, dict(states)
+
+    def member_states(self, states: Mapping[str, Mapping[str, str] | None]) -> None:
+        """Tell how the members of the load balancers are that serve here, as far as it is news on this connection.
+
+        ``states`` has all of them, by ids of the balancer and of the member; None: it does not answer. From one thread
+        only.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        told = self._members[1] if self._members[0] is connection else {}
+        differing = {each: its for each, its in states.items() if each not in told or told[each] != its}
+        news = {each: None if its is None else dict(its) for each, its in differing.items()}
+        if not news or self._send(connection, MemberStates(news)):
+            self._members = connection, dict(states)
+
+    def traffic(self, listeners: Mapping[str, Mapping[str, Traffic]]) -> bool:
+        """Tell what has passed through listeners, by id and worker, unless that is known; whether it is now."""
+        connection = self._connection
+        if connection is None:
+            return False
+        if self._traffic[0] is connection and self._traffic[1] == listeners:
+            return True
+        told = {listener: dict(workers) for listener, workers in listeners.items()}
+        if not self._send(connection, TrafficReport(told)):
+            return False
+        self._traffic = connection, told
+        return True
 
     def _send(self, connection: ClientConnection, message: FromAgent) -> bool:
         """Send a message; whether that was possible."""

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from netloom.feed.protocol import Report, Role, Status
+from netloom.feed.protocol import Report, Role, Status, Traffic
 from netloom.model.errors import ServiceUnavailable
 from netloom.store.among import among
 from netloom.store.database import Store, Tx
@@ -27,6 +27,10 @@ LATE = 10.0
 """Seconds without a look at what came after which silence of agents means nothing."""
 RETRY = 1.0
 """Seconds until the next attempt when the database does not answer."""
+Members = Mapping[str, Mapping[str, str] | None]
+"""States of members by id of the load balancer."""
+Passed = Mapping[str, Mapping[str, Traffic]]
+"""What has passed through listeners, by id and worker."""
 TRANSIENT = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, ServiceUnavailable)
 """Errors of the database, not of what is to be written."""
 HOSTS = 50
@@ -57,7 +61,11 @@ class Listeners:
     report: Callable[[Tx, Mapping[str, Report]], None]
     """Hosts tell what they have applied, and which fragments are gone."""
     router_states: Callable[[Tx, str, Mapping[str, str]], None]
-    """A host tells what it is for highly available routers (``active``, ``standby`` or ``fault`` by id)."""
+    """A host tells what it is for what others carry, too (``active``, ``standby`` or ``fault`` by id)."""
+    members: Callable[[Tx, Mapping[str, Members]], None]
+    """Hosts tell how the members of their load balancers are."""
+    traffic: Callable[[Tx, Mapping[str, Passed]], None]
+    """Hosts tell what has passed through their listeners."""
 
 
 @dataclass
@@ -67,9 +75,11 @@ class Batch:
     beats: dict[str, Beat] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
     states: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    members: dict[str, Members] = field(default_factory=dict)
+    traffic: dict[str, Passed] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.beats or self.reports or self.states)
+        return bool(self.beats or self.reports or self.states or self.members or self.traffic)
 
     def add(self, newer: "Batch") -> None:
         """Take over newer news."""
@@ -80,6 +90,12 @@ class Batch:
             self.reports[host] = merged(self.reports[host], report) if host in self.reports else report
         for host, states in newer.states.items():
             self.states[host] = {**self.states.get(host, {}), **states}
+        for host, members in newer.members.items():
+            self.members[host] = {**self.members.get(host, {}), **members}
+        for host, passed in newer.traffic.items():
+            # A worker that has ended since is not told of again.
+            older = self.traffic.get(host, {})
+            self.traffic[host] = {each: {**older.get(each, {}), **passed.get(each, {})} for each in {**older, **passed}}
 
 
 class Inbox:
@@ -101,7 +117,7 @@ class Inbox:
     def put(self, news: Batch) -> None:
         """Have news written soon."""
         self._news.add(news)
-        if news.reports or news.states or any(beat.news for beat in news.beats.values()):
+        if news.reports or news.states or news.members or any(beat.news for beat in news.beats.values()):
             self._urgent.set()
 
     async def run(self) -> None:
@@ -135,6 +151,8 @@ class Inbox:
         self._keep_news(batch.reports)
         self._each(sorted(batch.reports), HOSTS, batch.reports, self._listeners.report)
         self._each(sorted(batch.states), HOSTS, batch.states, self._router_states)
+        self._each(sorted(batch.members), HOSTS, batch.members, self._listeners.members)
+        self._each(sorted(batch.traffic), HOSTS, batch.traffic, self._listeners.traffic)
 
     def _each(
         self, names: Sequence[str], size: int, news: dict[str, Any], listener: Callable[[Tx, Mapping[str, Any]], None]

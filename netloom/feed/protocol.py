@@ -80,9 +80,9 @@ class MemberStates(msgspec.Struct, frozen=True, tag="member_states"):
     first message tells all. None of a balancer that does not serve here (any more): others speak for it.
     """
 
-    states: dict[str, dict[str, str]]
-    """``up``, ``down``, ``unchecked`` (there is no monitor), ``draining``, ``off``. No members at all: whatever serves
-    them does not answer."""
+    states: dict[str, dict[str, str] | None]
+    """``up``, ``down``, ``unchecked`` (there is no monitor), ``draining``, ``off``. None: whatever serves them does not
+    answer."""
 
 
 class Traffic(msgspec.Struct, frozen=True):

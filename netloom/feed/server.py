@@ -29,10 +29,12 @@ from netloom.feed.protocol import (
     FromServer,
     Heartbeat,
     Hello,
+    MemberStates,
     Refused,
     Report,
     Role,
     RouterStates,
+    TrafficReport,
     Update,
     decode_agent,
     encode,
@@ -232,13 +234,19 @@ async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(POLL)
 
 
-def _news(host: str, message: Hello | Report | Heartbeat | RouterStates, roles: list[Role]) -> tuple[Batch, list[Role]]:
+def _news(
+    host: str, message: Hello | Report | Heartbeat | RouterStates | MemberStates | TrafficReport, roles: list[Role]
+) -> tuple[Batch, list[Role]]:
     """What a message brings, and the roles of the host as they are known then."""
     match message:
         case Report():
             return Batch(reports={host: message}), roles
         case RouterStates(states):
             return Batch(states={host: states}), roles
+        case MemberStates(states):
+            return Batch(members={host: states}), roles
+        case TrafficReport(listeners):
+            return Batch(traffic={host: listeners}), roles
         case Heartbeat(told):
             return Batch(beats={host: Beat(time.time(), told, news=told != roles, started=False)}), told
         case Hello():

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from netloom.feed.inbox import Batch, Beat, Inbox, Listeners, merged
-from netloom.feed.protocol import Report, Role, Status
+from netloom.feed.protocol import Report, Role, Status, Traffic
 from netloom.rules import status
 from netloom.store.database import Store
 from netloom.store.tables.feed import APPLIED
@@ -24,6 +25,8 @@ class Rules:
         self.present: list[dict[str, Beat]] = []
         self.reports: list[tuple[str, Sequence[Status], set[str]]] = []
         self.states: list[tuple[str, dict[str, str]]] = []
+        self.members: list[dict[str, Any]] = []
+        self.traffic: list[dict[str, Any]] = []
         self.refused: list[str] = []
         self.failures: list[Exception] = []
         self.poison = ""
@@ -45,8 +48,14 @@ class Rules:
     def take_states(self, _tx, host, states):
         self.states.append((host, dict(states)))
 
+    def take_members(self, _tx, told):
+        self.members.append(dict(told))
+
+    def take_traffic(self, _tx, told):
+        self.traffic.append(dict(told))
+
     def listeners(self) -> Listeners:
-        return Listeners(self.take_present, self.take_report, self.take_states)
+        return Listeners(self.take_present, self.take_report, self.take_states, self.take_members, self.take_traffic)
 
 
 @pytest.fixture
@@ -180,3 +189,18 @@ def test_silence_means_nothing_while_agents_cannot_be_heard(store, rules, troubl
         running.cancel()
 
     asyncio.run(run())
+
+
+def test_newer_news_of_load_balancers_replace_older_ones(store, rules):
+    first = Batch(
+        members={"h": {"b1": {"m1": "up"}, "b2": {"m2": "up"}}},
+        traffic={"h": {"l1": {"w1": Traffic(bytes_in=5)}, "l2": {"w1": Traffic(bytes_in=1)}}},
+    )
+    second = Batch(
+        members={"h": {"b1": {"m1": "down"}, "b3": None}},
+        traffic={"h": {"l1": {"w2": Traffic(bytes_in=2)}}},
+    )
+    deliver(store, rules, first, second, done=lambda: rules.traffic)
+    assert rules.members == [{"h": {"b1": {"m1": "down"}, "b2": {"m2": "up"}, "b3": None}}]
+    ended = {"w1": Traffic(bytes_in=5), "w2": Traffic(bytes_in=2)}
+    assert rules.traffic == [{"h": {"l1": ended, "l2": {"w1": Traffic(bytes_in=1)}}}]
