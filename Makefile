@@ -12,9 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .cache/clients
 PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables ipset nftables conntrack ethtool iproute2 \
-	keepalived conntrackd busybox-static dropbear-bin util-linux procps
+	keepalived conntrackd busybox-static dropbear-bin util-linux procps iputils-ping
 MACHINE_PACKAGES := qemu-system-x86
-TEST_PACKAGES := $(PACKAGES) $(MACHINE_PACKAGES) postgresql openssh-client iputils-ping tcpdump curl
+TEST_PACKAGES := $(PACKAGES) $(MACHINE_PACKAGES) postgresql openssh-client openssl tcpdump curl
 
 .PHONY: up down machines status test lint unit host-tests e2e tempest bench lock packages test-packages clients
 

@@ -51,9 +51,7 @@ global
 {extra}defaults
     retries 3
     option redispatch 1
-    load-server-state-from-file global
     timeout http-request 30s
-    timeout tunnel 1h
 peers handover
     bind 127.0.0.1:{peers_port}
     server here
@@ -224,6 +222,8 @@ def _persistence(pool: Pool, *, http: bool) -> Iterator[str]:
 
 
 def _monitor(monitor: HealthMonitor) -> Iterator[str]:
+    # One that nobody examines could not come back from where the file says that it was.
+    yield "load-server-state-from-file global"
     yield f"timeout check {monitor.timeout}s"
     if monitor.type in PROGRAMS:
         yield "option external-check"

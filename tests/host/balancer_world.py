@@ -138,14 +138,15 @@ class World:
         """What so many requests in a row get."""
         return [self.ask() for _ in range(count)]
 
-    def send(self, count: int = 4) -> list[str]:
-        """What as many new clients get back for a datagram."""
+    def send(self, count: int = 4, port: int = 0) -> list[str]:
+        """What as many clients get back for a datagram, each from a port of its own or all from the one given."""
         found = []
         for _ in range(count):
             with inside(self.guests[CLIENT].namespace):
                 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             with client:
                 client.settimeout(2)
+                client.bind(("0.0.0.0", port))
                 client.connect((VIP, 53))  # an answer from elsewhere is none
                 client.send(b"?")
                 try:

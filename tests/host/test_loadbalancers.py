@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from netloom.feed.fragments import Certificate, SessionPersistence
+from netloom.feed.fragments import Certificate, HealthMonitor, SessionPersistence
 from netloom.plan import haproxy
 from tests.host.balancer_world import MEMBERS, VIP, Load, World, member
 from tests.host.cluster import Cluster
@@ -67,6 +67,13 @@ def test_a_reload_under_load_loses_no_request_and_forgets_nothing(world: World) 
     assert sum(load.answers.values()) > 100
 
 
+@pytest.mark.parametrize("monitor", [QUICK, None], ids=["monitored", "unmonitored"])
+def test_a_member_that_is_up_again_serves_again(world: World, monitor: HealthMonitor | None) -> None:
+    for up in (True, False, True):
+        world.balance(lb.listener(), lb.pool(1, member(2), member(3, admin_state_up=up), monitor=monitor))
+        eventually(lambda up=up: set(world.answers()) == (BOTH if up else {"vm2"}), f"up: {up}")  # type: ignore[misc]
+
+
 def test_a_client_stays_with_its_member_also_over_a_reload(world: World) -> None:
     pool = lb.pool(1, persistence=SessionPersistence("SOURCE_IP"), monitor=QUICK)
     world.balance(lb.listener(), pool)
@@ -97,8 +104,9 @@ def test_datagrams_reach_the_members_in_turn_and_their_monitor_sees_closed_ports
     eventually(lambda: "UP" in state(world, 3, 4), "and that it is back")
     world.balance(listener, lb.pool(4, *members, protocol="UDP", algorithm="SOURCE_IP"))
     assert len(set(world.send())) == 1, "a client has one member"
-    world.balance(listener, lb.pool(4, members[0], protocol="UDP"))
-    assert set(world.send()) == {"vm2"}
+    for number, one in zip(reversed(MEMBERS), reversed(members), strict=True):
+        world.balance(listener, lb.pool(4, one, protocol="UDP"))
+        assert set(world.send(port=4000)) == {f"vm{number}"}, "also for who asked another one before"
 
 
 def test_tls_ends_at_the_balancer(world: World, pem: str) -> None:
