@@ -2,10 +2,20 @@
 
 import base64
 import hmac
+import http.client
 import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import uvicorn
 
+from netloom.agent.metadata import NovaMetadata, Responder
+from netloom.feed.fragments import FixedIp, Port
+from netloom.plan.intent import Intent
+from netloom.plan.metadata import CONNECTIONS_TO_RESPONDER
 from tests.api.client import TestClient
 from tests.standalone.world import Host
 
@@ -156,3 +166,52 @@ def test_a_password_is_kept_once(ask):
     assert ask("/openstack/latest/password", "POST", b"sealed").status_code == 200
     assert ask("/openstack/latest/password", "POST", b"other").status_code == 409
     assert ask("/openstack/latest/password").text == "sealed"
+
+
+@pytest.fixture
+def responder(server, instance, tmp_path):
+    """The socket of an agent's responder, for 200 ports of the instance; what it asks is the running service."""
+    ports = [port(number, instance) for number in range(1, 201)]
+    intent = Intent({each.name: each for each in ports})
+    listener = socket.create_server(("127.0.0.1", 0))
+    running = uvicorn.Server(uvicorn.Config(server.cloud.metadata_app, log_level="warning", access_log=False))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    nova = NovaMetadata(url=f"http://127.0.0.1:{listener.getsockname()[1]}", shared_secret="shared")
+    answering = Responder(tmp_path / "socket", lambda: intent, nova)
+    answering.start()
+    yield tmp_path / "socket"
+    answering.stop()
+    running.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+def port(number, instance):
+    return Port(
+        id=f"p{number}", network_id="n", mac="fa:16:3e:00:00:01", project_id=instance["tenant_id"],
+        device_id=instance["id"], device_owner="compute:nova", host="h", admin_state_up=True, port_security=True,
+        fixed_ips=(FixedIp(subnet_id="s", address=f"10.0.0.{number}"),), address_pairs=(), security_groups=(),
+        dhcp_options=(),
+    )  # fmt: skip
+
+
+def test_200_that_ask_at_once_are_all_told_at_the_first_try(responder, instance):
+    """As many at a time as the proxy lets through; the others wait there, half a minute at most."""
+
+    def ask_from(address: str) -> str:
+        connection = http.client.HTTPConnection("metadata")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(responder))
+        headers = {"X-Neutron-Network-ID": "n", "X-Forwarded-For": address}
+        connection.request("GET", "/openstack/latest/meta_data.json", headers=headers)
+        answer = connection.getresponse()
+        told = json.loads(answer.read()) if answer.status == 200 else {}
+        connection.close()
+        return told.get("uuid", f"{answer.status} {answer.reason}")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(CONNECTIONS_TO_RESPONDER) as threads:
+        told = set(threads.map(ask_from, (f"10.0.0.{number}" for number in range(1, 201))))
+    assert told == {instance["id"]}
+    assert time.monotonic() - began < 30
