@@ -40,7 +40,7 @@ def _file(source: Path, options: str) -> str:
 
 def _text(source: Path) -> str:
     try:
-        return source.read_text()
+        return source.read_text("utf-8-sig")  # some editors begin files with a mark
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise Trouble(f"{source} cannot be read: {reason}") from None

@@ -1,12 +1,9 @@
 """The commands of 2013: their recorded requests get the answers that the clients of that time print."""
 
-import time
 from typing import Any
 
 import pytest
 
-from netloom.feed.inbox import Beat
-from netloom.feed.protocol import Role
 from tests.standalone import grizzly
 from tests.standalone.grizzly import Grizzly
 from tests.standalone.world import Host, World
@@ -20,14 +17,7 @@ def world(server: World) -> World:
 @pytest.fixture(scope="module")
 def host(world: World) -> Host:
     """A host with the agents that the document of that time lists."""
-    made = Host(world, "ubuntu")
-    agents = [
-        Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {"dhcp_driver": "dnsmasq"}, "nova"),
-        Role("L3 agent", "neutron-l3-agent", "l3_agent", {"agent_mode": "legacy"}, "nova"),
-    ]
-    with world.store.write() as tx:
-        world.listeners.present(tx, {"ubuntu": Beat(time.time(), agents, news=True, started=True)})
-    return made
+    return Host(world, "ubuntu", roles=("switch", "dhcp", "l3", "compute"))
 
 
 @pytest.fixture(scope="module")

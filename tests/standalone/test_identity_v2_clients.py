@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 
 @pytest.fixture(scope="module")
 def world(server: World) -> World:
-    Host(server, "ubuntu")
+    Host(server, "ubuntu", roles=("switch", "dhcp", "l3", "compute"))
     server.network("private", "172.24.17.0/24")
     return server
 
@@ -39,9 +39,8 @@ def test_networks_and_agents(world, release):
     listed = run(world, release, "neutron net-list")
     assert [row["name"] for row in listed.rows] == ["private"], listed.errors
     agents = run(world, release, "neutron agent-list", "admin")
-    assert [(row["agent_type"], row["host"], row["alive"]) for row in agents.rows] == [
-        ("Open vSwitch agent", "ubuntu", ":-)")
-    ], agents.errors
+    assert {row["agent_type"] for row in agents.rows} == {"Open vSwitch agent", "DHCP agent", "L3 agent"}, agents.errors
+    assert {(row["host"], row["alive"], row["admin_state_up"]) for row in agents.rows} == {("ubuntu", ":-)", "True")}
 
 
 def test_security_groups_instances_and_images(world):
@@ -63,3 +62,29 @@ def test_a_wrong_password_is_refused(world):
     said = run(world, "newton", "neutron net-list", password="wrong")
     assert said.code != 0
     assert "requires authentication" in said.text + said.errors
+
+
+def test_003_26_the_commands_of_the_schedulers(world):
+    def neutron(line: str) -> Said:
+        said = run(world, "newton", f"neutron {line}", "admin")
+        assert said.code == 0, said.errors
+        return said
+
+    agents = {row["agent_type"]: row["id"] for row in neutron("agent-list").rows}
+    dhcp, l3 = agents["DHCP agent"], agents["L3 agent"]
+    neutron("router-create r1")
+    assert neutron(f"agent-show {dhcp}").record["binary"] == "neutron-dhcp-agent"
+    assert [row["id"] for row in neutron("dhcp-agent-list-hosting-net private").rows] == [dhcp]
+    said = neutron(f"dhcp-agent-network-remove {dhcp} private").text.strip()
+    assert said == "Removed network private from DHCP agent"
+    assert neutron("dhcp-agent-list-hosting-net private").rows == []
+    assert neutron(f"dhcp-agent-network-add {dhcp} private").text.strip() == "Added network private to DHCP agent"
+    assert [row["name"] for row in neutron(f"net-list-on-dhcp-agent {dhcp}").rows] == ["private"]
+    assert neutron(f"l3-agent-router-add {l3} r1").text.strip() == "Added router r1 to L3 agent"
+    [row] = neutron("l3-agent-list-hosting-router r1").rows
+    assert (row["id"], row["host"], row["admin_state_up"], row["alive"]) == (l3, "ubuntu", "True", ":-)")
+    assert [row["name"] for row in neutron(f"router-list-on-l3-agent {l3}").rows] == ["r1"]
+    assert neutron(f"l3-agent-router-remove {l3} r1").text.strip() == "Removed router r1 from L3 agent"
+    assert neutron(f"agent-update {dhcp} --admin-state-down").text.strip() == f"Updated agent: {dhcp}"
+    assert neutron(f"agent-delete {dhcp}").text.strip().startswith("Deleted agent")
+    assert dhcp not in {row["id"] for row in neutron("agent-list").rows}

@@ -45,13 +45,16 @@ class Host:
 
     def beat(self, started: bool = False) -> None:
         """A sign of life."""
-        switch = Role(
-            "Open vSwitch agent", "neutron-openvswitch-agent", "N/A", {"tunnel_types": ["vxlan"], "bridge_mappings": {}}
-        )
         told = {"vcpus": 8, "memory_mb": self.memory_mb, "disk_gb": 100}
-        compute = Role("Compute", "nova-compute", "compute", told, "nova")
+        tunnels = {"tunnel_types": ["vxlan"], "bridge_mappings": {}}
+        known = {
+            "switch": Role("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", tunnels),
+            "dhcp": Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {"dhcp_driver": "dnsmasq"}, "nova"),
+            "l3": Role("L3 agent", "neutron-l3-agent", "l3_agent", {"agent_mode": "legacy"}, "nova"),
+            "compute": Role("Compute", "nova-compute", "compute", told, "nova"),
+        }
         with self.world.store.write() as tx:
-            roles = [role for name, role in (("switch", switch), ("compute", compute)) if name in self.roles]
+            roles = [known[name] for name in self.roles]
             self.world.listeners.present(tx, {self.name: Beat(time.time(), roles, news=True, started=started)})
 
     def die(self) -> None:

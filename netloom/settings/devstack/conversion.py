@@ -236,7 +236,7 @@ class _Converter:
 
 def _is_ours(file: str) -> bool:
     """Whether a file is one of the network service's."""
-    return file.rpartition("$")[2].strip("{}") in OUR_FILES or "/neutron/" in file or "/quantum/" in file
+    return file.rpartition("$")[2].strip("{}\"'") in OUR_FILES or "/neutron/" in file or "/quantum/" in file
 
 
 def _listed(text: str) -> list[str]:

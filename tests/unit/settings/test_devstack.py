@@ -150,7 +150,7 @@ def test_files_of_the_network_service_have_the_last_word_and_others_none():
         "[[local|localrc]]\nHOST_IP=192.0.2.1\nQ_USE_SECGROUP=True\n"
         "[[post-config|$NEUTRON_CONF]]\n[DEFAULT]\nl3_ha = True\nrouter_distributed = True\napi_workers=4\nnonsense=1\n"
         "[database]\nconnection = mysql://root@127.0.0.1/neutron\n"
-        "[[post-config|/$Q_PLUGIN_CONF_FILE]]\n[OVS]\nlocal_ip = $HOST_IP\n[securitygroup]\n"
+        '[[post-config|"/${Q_PLUGIN_CONF_FILE}"]]\n[OVS]\nlocal_ip = $HOST_IP\n[securitygroup]\n'
         "firewall_driver = openvswitch\n"
         "[[post-config|$NOVA_CONF]]\n[DEFAULT]\nvif_plugging_timeout = 10\n"
         "[[extra|x.sh]]\nrm -rf /\n"
