@@ -72,6 +72,8 @@ def test_key_and_user_data_come_from_metadata(cloud: Cloud) -> None:
     assert cloud.ssh("cloud-user@10.77.0.12", "exit 3").returncode == 3
     assert cloud.ssh("ubuntu@10.77.0.12", "true").returncode == 255
     eventually(lambda: "user data by root" in cloud.console(one), what=lambda: cloud.console(one))
+    for each in (one, two):
+        assert "netloom: metadata at request 1\n" in cloud.console(each).replace("\r", "")
     assert (
         json.loads(cloud.run(one, "curl -s http://169.254.169.254/openstack/latest/meta_data.json"))["uuid"] == one.id
     )
