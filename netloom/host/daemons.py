@@ -173,9 +173,26 @@ class Daemons:
     def _reload(self, daemon: Daemon) -> None:
         running = self._running[daemon.name]
         if daemon.reloads != running.record.reloads:
+            self._check(daemon)
             self._bequeath(daemon)
             signal.pidfd_send_signal(running.descriptor, signal.Signals[f"SIG{daemon.reload_signal}"])
         running.record = self._recorded(daemon, running.record.pid, running.record.start)
+
+    def _check(self, daemon: Daemon) -> None:
+        argv = [_placed(argument, self._places) for argument in daemon.check]
+        if not argv:
+            return
+        environment = {"PATH": _PATH, "LANG": "C.UTF-8"}
+        try:
+            with inside(daemon.namespace):
+                done = subprocess.run(
+                    argv, env=environment, cwd="/", capture_output=True, text=True, timeout=_GRACE, check=False
+                )
+        except subprocess.TimeoutExpired as error:
+            raise OSError(0, f"it cannot be reloaded: {argv[0]} did not check in {_GRACE:g} s") from error
+        if done.returncode:
+            words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            raise OSError(0, f"it cannot be reloaded: {words[-1] if words else f'status {done.returncode}'}")
 
     def _bequeath(self, daemon: Daemon) -> None:
         """Keep what its successor must know; without it that one has to find out by itself."""

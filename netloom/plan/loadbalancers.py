@@ -40,6 +40,8 @@ SYSCTLS = {
     # Who examines members by ICMP needs no privilege for it.
     "net/ipv4/ping_group_range": "0\t2147483647",
 }
+CHECK = 'told=$(haproxy -c -C "$0" -f "$0/conf" 2>&1) || { echo "$told" | grep -m 1 ALERT; exit 1; }'
+"""haproxy would go on with what it had before, and tell only its log."""
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
@@ -172,6 +174,7 @@ def _haproxy(one: Carried, settings: PlanSettings) -> Iterator[Element]:
         argv=("haproxy", "-f", f"{folder}/conf", "-p", f"{folder}/pid", "-W", "-C", folder, "-S", f"{socket},mode,600"),
         reloads=blake2b("".join(file.digest for file in files).encode(), digest_size=8).hexdigest(),
         reload_signal="USR2",
+        check=("sh", "-c", CHECK, folder),
         bequest=(socket, "@1 show servers state", f"{folder}/{haproxy.SERVERS}"),
         origin=origin,
     )

@@ -48,6 +48,9 @@ class Daemon(Element):
     stop_signal: str = field(default="TERM", compare=False)
     """What ends it; those that do not end within a few seconds are killed. Not worth a restart, so not compared."""
 
+    check: tuple[str, ...] = field(default=(), compare=False)
+    """What to run before each ``reload_signal``: when it fails, the process goes on as it is and its last words are
+    the reason. For programs that would ignore what they cannot read without telling. Placeholders as in ``argv``."""
     bequest: tuple[str, str, str] = field(default=("", "", ""), compare=False)
     """What a successor must know: (UNIX socket, question, file). Before each ``reload_signal`` it is asked, and the
     answer goes into the file; a process that starts afresh finds no such file. Placeholders as in ``argv``."""

@@ -13,6 +13,7 @@ import msgspec
 from netloom.feed.fragments import AddressPair, FixedIp, HaGroup, HaPort, Listener, LoadBalancer, Member, Pool, Port
 from netloom.host.namespaces import inside
 from netloom.plan import loadbalancers
+from netloom.state import Failure
 from tests.host.cluster import Cluster, Guest
 from tests.host.netlab import eventually
 from tests.unit.plan import balancer_world as lb
@@ -90,13 +91,25 @@ class World:
 
     def balance(self, *parts: Listener | Pool) -> None:
         """Have the balancer consist of these."""
+        self.ask_for(*parts)
+        self.apply()
+
+    def refused(self, *parts: Listener | Pool) -> list[Failure]:
+        """What the only host fails at when the balancer is to consist of these."""
+        self.ask_for(*parts)
+        node = self.cluster.nodes[self.home]
+        wanted = node.plan(self.hosts)
+        with inside(node.namespace):
+            return node.host.apply(wanted)
+
+    def ask_for(self, *parts: Listener | Pool) -> None:
+        """Tell the hosts what the balancer is to consist of."""
         whole = _ipv4(lb.balancer(*parts))
         if len(self.carriers) > 1:
             whole = msgspec.structs.replace(whole, ha=group_of(self.carriers))
         for host in self.carriers:
             own = own_port(self.carriers, host) if whole.ha else vip_port(host)
             self.hosts.put(own).worlds[host].put(msgspec.structs.replace(whole, id=self.id_on(host)))
-        self.apply()
 
     def serve(self, number: int) -> None:
         """Start the server of a member."""

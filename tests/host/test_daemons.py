@@ -123,6 +123,21 @@ def test_changes_reload_or_restart(sandbox, agent):
     assert pid(sandbox) != again
 
 
+def test_a_reload_that_would_be_ignored_is_refused(sandbox, agent):
+    bad = daemon(
+        sandbox, reloads="2", check=("sh", "-c", "echo asked; echo no such thing in $0 >&2; exit 1", "{state}")
+    )
+    converge(agent(), daemon(sandbox, reloads="1"))
+    eventually(lambda: "ready" in log(sandbox))
+    for _ in range(2):
+        (failure,) = converge(agent(), bad)
+        assert failure.reason.endswith(f"it cannot be reloaded: no such thing in {sandbox.layout.state_dir}")
+        assert failure.origin == "network/1"
+    assert converge(agent(), replace(bad, check=("true",))) == []
+    eventually(lambda: "reloaded" in log(sandbox))
+    assert log(sandbox).count("reloaded") == 1
+
+
 def test_a_process_leaves_its_successor_what_that_must_know(sandbox, agent):
     bequest = ("{run}/asked", "what now", "{state}/bequest")
     argv = (sys.executable, "-S", "-c", HEIR, "{state}", "{run}")

@@ -129,6 +129,17 @@ def test_tls_ends_at_the_balancer(world: World, pem: str) -> None:
     assert [path.stat().st_mode & 0o777 for path in keys.iterdir()] == [0o600]
 
 
+def test_a_configuration_that_haproxy_refuses_is_told_and_the_one_before_serves_on(world: World) -> None:
+    world.balance(lb.listener(), lb.pool(monitor=QUICK))
+    eventually(lambda: in_turn(world.answers()), "it serves")
+    broken = lb.listener(2, protocol="TERMINATED_HTTPS", port=443, certificates=(Certificate("bad", "no PEM"),))
+    failures = world.refused(lb.listener(), broken, lb.pool(monitor=QUICK))
+    assert [failure.origin for failure in failures] == [f"loadbalancer/{world.id_on('host1')}"]
+    assert "bad.pem" in failures[0].reason
+    assert in_turn(world.answers())
+    world.balance(lb.listener(), lb.pool(monitor=QUICK))
+
+
 def test_nothing_is_left_of_one_that_goes(world: World) -> None:
     world.balance(lb.listener(), lb.pool())
     (worker,) = world.workers("host1")[:1]
