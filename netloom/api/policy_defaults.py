@@ -124,6 +124,8 @@ _TABLE = {
     "l3-router": ("A", "-", "A", "A"),
     "l3-routers": ("-", "A", "-", "-"),
     "l3-agents": ("-", "A", "-", "-"),
+    "loadbalancer-pools": ("-", "A", "-", "-"),
+    "loadbalancer-agent": ("-", "A", "-", "-"),
     "availability_zone": ("-", "reader", "-", "-"),
     "network_ip_availability": ("-", "A S", "-", "-"),
     "auto_allocated_topology": ("-", "A R", "-", "A M"),

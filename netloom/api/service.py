@@ -2,7 +2,7 @@
 
 import structlog
 
-from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags, topologies
+from netloom.api import discovery, extensions, handlers, lbaas, openapi, quotas, schedulers, tags, topologies
 from netloom.api.access import Access
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
@@ -15,6 +15,7 @@ from netloom.model.agents import AGENT
 from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
 from netloom.model.extensions import withheld
+from netloom.model.lbaas_v1 import LB_POOL
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
@@ -58,6 +59,8 @@ class Service:
             return self._extensions(request, rest)
         if key == "quotas":
             return quotas.answer(call, rest)
+        if key == "lb" and LB_POOL.extension not in self._withheld:
+            return lbaas.answer(call, rest)
         if key == AUTO_ALLOCATED_TOPOLOGY.collection:
             return topologies.answer(call, rest)
         if key not in BY_COLLECTION or BY_COLLECTION[key].resource.extension in self._withheld:
@@ -114,6 +117,8 @@ def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:
             answers = {"GET": ("show", lambda: handlers.show(call, family, object_id))}
             answers["PUT"] = ("update", lambda: handlers.update(call, family, object_id))
             answers["DELETE"] = ("delete", lambda: handlers.delete(call, family, object_id))
+        case (object_id, "loadbalancer-pools" | "loadbalancer_pools") if family.resource is AGENT:
+            return lbaas.carried_by(call, object_id)
         case (object_id, "tags") if family.resource.tagged:
             return tags.answer_all(call, family, object_id)
         case (object_id, "tags", tag) if family.resource.tagged:

@@ -84,6 +84,13 @@ EXTENSIONS: tuple[Extension, ...] = (
         "The addresses of a router's ports do not change.",
     ),
     _extension("l3_agent_scheduler", "L3 Agent Scheduler", "2013-02-07", "Which agents carry a router."),
+    _extension(
+        "lbaas", "LoadBalancing service", "2012-10-07", "Pools of servers behind one address.", plugin="lbaas",
+    ),
+    _extension(
+        "lbaas_agent_scheduler", "Loadbalancer Agent Scheduler", "2013-02-07", "Which agent carries a pool.",
+        plugin="lbaas",
+    ),
     _extension("net-mtu", "Network MTU", "2015-03-25", "The largest packet that a network carries."),
     _extension(
         "net-mtu-writable", "Network MTU (writable)", "2017-07-12", "A network's MTU may be chosen.", "00:00:00"

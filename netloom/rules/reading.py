@@ -13,7 +13,7 @@ from netloom.model.agents import AVAILABILITY_ZONE
 from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
-from netloom.rules import availability, zones
+from netloom.rules import availability, lbaas_views, zones
 from netloom.rules.context import Context
 from netloom.rules.query import Lock, Query, Row, missing, rows_by_ids, select_rows, table_of
 from netloom.store.among import among, among_those
@@ -50,6 +50,8 @@ def find(tx: Tx, context: Context, resource: Resource, query: Query) -> list[Vie
         return availability.find(tx, context, query)
     if resource is AVAILABILITY_ZONE:
         return zones.find(tx, query)
+    if resource.extension == lbaas_views.EXTENSION:
+        return lbaas_views.find(tx, context, resource, query)
     return _assemble(tx, context, resource, select_rows(tx, context, resource, query), query)
 
 
@@ -60,6 +62,8 @@ def get(tx: Tx, context: Context, resource: Resource, object_id: str, for_update
     """
     if resource is NETWORK_IP_AVAILABILITY:
         return next(iter(availability.find(tx, context, Query(filters={"network_id": [object_id]}))), None)
+    if resource.extension == lbaas_views.EXTENSION:  # who changes one locks its load balancer
+        return lbaas_views.get(tx, context, resource, object_id)
     rows = rows_by_ids(tx, context, resource, [object_id], lock="change" if for_update else None)
     return next(iter(_assemble(tx, context, resource, rows, Query())), None)
 
