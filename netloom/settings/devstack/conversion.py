@@ -76,14 +76,14 @@ class _Converter:
                 self._set(section, option, self._value(name), name)
         self._lists()
         self._files()
+        self._external()
         left_out = sorted({*self._left_out, *self._offer.left_out, *self._unused()})
         return Conversion({key: Chosen(*chosen) for key, chosen in self._offer.options()}, left_out)
 
     def _machine(self) -> None:
         """Which host this is, and what it does."""
         host, server = self._value("HOST_IP"), self._value("SERVICE_HOST") or self._value("Q_HOST")
-        here = self._services.has((*SERVER, *WHOLE)) and server in ("", host)
-        if here:
+        if self._services.has(SERVER) or (self._services.has(WHOLE) and server in ("", host)):
             if self._services.has(IDENTITY):
                 self._set("netloom", "standalone", "true", line=self._services.line(IDENTITY))
             if host:
@@ -142,21 +142,26 @@ class _Converter:
         elif network:
             ranges = ", ".join(f"{network}:{bounds}" for bounds in _listed(vlans)) or network
             self._set("ml2_type_vlan", "network_vlan_ranges", ranges, "PHYSICAL_NETWORK", "TENANT_VLAN_RANGE")
+        source = self._first("OVS_BRIDGE_MAPPINGS")
+        mappings = _listed(self._value(*source))
+        if not mappings and network and (bridge := self._value("OVS_PHYSICAL_BRIDGE")):
+            mappings, source = [f"{network}:{bridge}"], ("PHYSICAL_NETWORK", "OVS_PHYSICAL_BRIDGE")
         public, bridge = self._value("PUBLIC_PHYSICAL_NETWORK") or "public", self._value("PUBLIC_BRIDGE") or "br-ex"
-        mappings, source = [], self._first("OVS_BRIDGE_MAPPINGS")
-        if source:
-            mappings = _listed(self._value(*source))
-        elif network and self._value("OVS_PHYSICAL_BRIDGE"):
-            mappings, source = (
-                [f"{network}:{self._value('OVS_PHYSICAL_BRIDGE')}"],
-                ("PHYSICAL_NETWORK", "OVS_PHYSICAL_BRIDGE"),
-            )
-        if not any(each.split(":")[0] == public for each in mappings):
+        known = dict(each.partition(":")[::2] for each in mappings)
+        if public not in known:
+            # DevStack joins routers to this bridge by itself; it may have been given to a physical network, too.
+            public = next((name for name, where in known.items() if where == bridge), public)
+        if public not in known:
             mappings.insert(0, f"{public}:{bridge}")
         self._set("ovs", "bridge_mappings", ", ".join(mappings), *source, "PUBLIC_PHYSICAL_NETWORK", "PUBLIC_BRIDGE")
-        self._set("ml2", "external_network_type", "flat", "PUBLIC_PHYSICAL_NETWORK")
         flat = dict.fromkeys(filter(None, (public, network)))
         self._set("ml2_type_flat", "flat_networks", ", ".join(flat), "PUBLIC_PHYSICAL_NETWORK", "PHYSICAL_NETWORK")
+
+    def _external(self) -> None:
+        """The type of external networks: what reaches their bridge as it is, where there is that type."""
+        drivers = self._offer.value("ml2", "type_drivers")
+        if drivers is None or "flat" in _listed(drivers):
+            self._set("ml2", "external_network_type", "flat", "PUBLIC_PHYSICAL_NETWORK")
 
     def _firewall(self) -> None:
         self._set("securitygroup", "firewall_driver", "iptables_hybrid")

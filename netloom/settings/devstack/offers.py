@@ -44,6 +44,11 @@ class Offer:
         if accepted is not None:
             self._taken[section, option.dest] = accepted, source, option.secret
 
+    def value(self, section: str, name: str) -> str | None:
+        """The value that was taken of an option; None without one."""
+        taken = self._taken.get((section, name))
+        return taken[0] if taken else None
+
     def options(self) -> Iterable[tuple[Key, tuple[str, str, bool]]]:
         """Sections and names of what was taken, with value, source, and whether it is a secret."""
         return self._taken.items()

@@ -117,7 +117,10 @@ class _Reader:
             inner = value[1:].rstrip().removesuffix(")").splitlines()
             values = tuple(word for each in inner for word in words(each, self._variables))
         else:
-            values = (first_word(value, self._variables)[0],)
+            word, rest = first_word(value, self._variables)
+            if rest.strip() and not rest.strip().startswith("#"):
+                raise Unreadable("Only a shell can say what follows the value")
+            values = (word,)
         if found["more"]:
             before = self._variables.get(name, "")
             values = (before + values[0],) if not value.startswith("(") else (*before.split(), *values)

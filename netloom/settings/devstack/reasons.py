@@ -13,13 +13,17 @@ ELSEWHERE = "It belongs to a service that is not here."
 DEVSTACK = "It says how DevStack installs and runs itself."
 
 VARIABLES = (
-    ("MYSQL_* DATABASE_* RABBIT_* QPID_*", BROKER),
+    ("MYSQL_* DATABASE_* RABBIT_* QPID_* *_HOSTPORT", BROKER),
     ("*PASSWORD* *TOKEN*", PASSWORDS),
     ("LOG* SCREEN* VERBOSE SYSLOG* *_LOG *DEBUG*", "Logs go to standard error; [DEFAULT] debug says how much."),
     ("FLOATING_RANGE PUBLIC_NETWORK_* PUBLIC_SUBNET* Q_FLOATING_ALLOCATION_POOL TEST_FLOATING_*", EXTERNAL_NETWORK),
-    ("FIXED_* NETWORK_GATEWAY PRIVATE_* SUBNETPOOL_* IPV4_* IPV6_* IP_VERSION PROVIDER_*", PROJECT_NETWORKS),
+    (
+        "FIXED_* NETWORK_GATEWAY PRIVATE_* SUBNETPOOL_* IPV4_* IPV6_* IP_VERSION PROVIDER_* SEGMENTATION_ID",
+        PROJECT_NETWORKS,
+    ),
     ("Q_ROUTER_NAME PUBLIC_ROUTER* Q_USE_PROVIDER*", "'openstack router create' makes routers."),
     ("NEUTRON_CREATE_INITIAL_NETWORKS", "'netloom up --bare' makes no external network; others are never made."),
+    ("PHYSICAL_INTERFACE", "Bridges of physical networks are yours: 'ovs-vsctl add-port BRIDGE DEVICE' fills them."),
     ("PUBLIC_INTERFACE", "'netloom up --external-device DEVICE' puts it into the external bridge."),
     (
         "FLAT_INTERFACE VLAN_INTERFACE GUEST_INTERFACE* MULTI_HOST NETWORK_MANAGER NOVA_NETWORK* FLAT_NETWORK_*",

@@ -36,7 +36,7 @@ Omission = tuple[int, str, str]
 class Enabled:
     """The services that are on in the end, and what was said of others."""
 
-    def __init__(self, statements: Iterable[Statement]) -> None:
+    def __init__(self, statements: Sequence[Statement]) -> None:
         self.on = dict.fromkeys(GIVEN["ENABLED_SERVICES"].split(","), 0)
         """Each with the number of the line that switched it on; 0: DevStack itself."""
         self.left_out: list[Omission] = []
@@ -47,7 +47,8 @@ class Enabled:
                 names = statement.value.replace(" ", "").split(",")
                 self.on = {name: line for name, line in self.on.items() if name in names}
                 self._switch(statement.line, "ENABLED_SERVICES", [name for name in names if name not in self.on])
-        if not any(name in self.on for name in KNOWN - {"n-cpu"}):
+        listed = any(isinstance(each, Assignment) and each.name == "ENABLED_SERVICES" for each in statements)
+        if not listed and not any(name in self.on for name in KNOWN - {"n-cpu"}):
             self.on |= dict.fromkeys(UNSAID, 0)
 
     def has(self, names: Iterable[str]) -> bool:

@@ -129,6 +129,37 @@ def test_vlans_of_a_physical_network():
     assert not conversion.left_out
 
 
+def test_a_cloud_without_flat_networks(tmp_path):
+    conversion = in_local_conf(
+        "Q_ML2_PLUGIN_TYPE_DRIVERS=vlan  # vlan alone",
+        "Q_ML2_TENANT_NETWORK_TYPE=vlan",
+        "ENABLE_TENANT_TUNNELS=False",
+        'ML2_VLAN_RANGES="physnet1:1000:1024"',
+        "ENABLED_SERVICES+=,q-svc,q-agt,q-dhcp,q-l3,q-meta,q-domua,-n-net",
+    )
+    conf = tmp_path / "netloom.conf"
+    conf.write_text(conversion.text())
+    settings = server_settings(read([conf]))
+    assert (settings.standalone, settings.network.type_drivers) == (True, ("vlan",))
+    assert settings.network.external_network_type == ""
+    assert set(reasons(conversion)) == {"ENABLED_SERVICES q-domua", "ENABLED_SERVICES -n-net"}
+
+
+def test_vlans_on_the_external_bridge(tmp_path):
+    conversion = in_local_conf(
+        "SERVICE_HOST=127.0.0.1",
+        "enable_service q-svc",
+        "PHYSICAL_NETWORK=default",
+        "OVS_PHYSICAL_BRIDGE=br-ex",
+        "TENANT_VLAN_RANGE=3001:4000",
+    )
+    conf = tmp_path / "netloom.conf"
+    conf.write_text(conversion.text())
+    assert host_settings(read([conf])).bridge_mappings == (("default", "br-ex"),)
+    assert server_settings(read([conf])).network.flat_networks == ("default",)
+    assert server_settings(read([conf])).standalone
+
+
 def test_options_within_variables():
     conversion = in_local_conf(
         "Q_ML2_PLUGIN_VLAN_TYPE_OPTIONS=(network_vlan_ranges=physnet1:100:200)",
@@ -210,11 +241,13 @@ def test_nothing_is_run_and_what_only_a_shell_knows_is_left_out():
         "fi",
         "OVS_BRIDGE=br-new",
         "source openrc",
+        "DISABLE=mysql rabbit",
     )
     why = reasons(conversion)
     assert why["HOST_IP"] == "It holds what a command prints: write the value itself."
     assert "$UNKNOWN" in why["TUNNEL_ENDPOINT_IP"]
     assert "condition" in why["ENABLE_TENANT_VLANS"]
+    assert why["DISABLE"] == "Only a shell can say what follows the value: write the value itself."
     assert why["source openrc"] == "It is a command for DevStack, not a setting."
     assert values(conversion, "ovs")["integration_bridge"] == "br-new"
     assert values(conversion, "ovs")["local_ip"] == "127.0.0.1"
