@@ -105,6 +105,12 @@ def test_services_are_as_planned_and_leave_nothing(lab: Lab, host: Host, switch:
     # Metadata of an isolated network is asked for in its namespace; no responder runs behind the proxy here.
     ask = ("python3", "-c", ASK)
     eventually(lambda: lab.run(f"qdhcp-{lab.id}-net-demo", *ask, check=False) == "503\n", "the proxy listens")
+    # Also in a namespace that somebody took away, and that was made anew.
+    lab.ip("netns", "del", f"qdhcp-{lab.id}-net-demo")
+    host.audit()
+    for _ in range(2):
+        assert host.apply(planned(parts, host)) == []
+    eventually(lambda: lab.run(f"qdhcp-{lab.id}-net-demo", *ask, check=False) == "503\n", "the proxy listens again")
 
     assert host.apply(HostState()) == []
     assert lab.id not in lab.ip("netns")
