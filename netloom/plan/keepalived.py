@@ -24,7 +24,7 @@ clean() {
         case $device in
         ha-*) echo "address flush dev $device to 169.254.0.0/24" ;;
         tap*) ip -o address show dev "$device" | while read -r _ _ _ address _; do
-            case $address in "$own" | fe80:*) ;; *) echo "address del $address dev $device" ;; esac
+            case $address in "$own" | fe80:*ff:fe*) ;; *) echo "address del $address dev $device" ;; esac
         done ;;
         *) echo "address flush dev $device" ;;
         esac
@@ -98,10 +98,12 @@ def configuration(
     health: str,
     addresses: Iterable[tuple[str, str]],
     routes: Sequence[Route],
+    family: int = 4,
 ) -> str:
     """The text of keepalived.conf.
 
-    ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds. An advertisement
+    ``addresses`` are pairs of (device, address with prefix length); ``advert_int`` is in seconds; ``family`` is that
+    of the protocol by which the hosts hear each other. An advertisement
     names one address only, so that it stays short; devices are not tracked, so that one that is about to be removed is
     no failure. A host that yields says so once more: the other one, which may have been active all the time, then
     announces its addresses again.
@@ -116,20 +118,20 @@ def configuration(
         vrid=vrid,
         priority=PRIORITY,
         advert_int=advert_int,
-        elected=f"{elected_address(vrid)}/24",
+        elected=f"{elected_address(vrid, family)}/{24 if family == 4 else 64}",
         addresses="".join(f"        {cidr} dev {on} no_track\n" for on, cidr in addresses),
         routes="".join(f"        {_route(route)} no_track\n" for route in ordered),
     )
 
 
-def version(advert_int: float) -> int:
-    """Of VRRP, by the configured seconds between advertisements: a fraction needs the third, else it is the second."""
-    return 2 if float(advert_int).is_integer() else 3
+def version(advert_int: float, family: int = 4) -> int:
+    """Of VRRP, by the configured seconds between advertisements: a fraction or IPv6 needs the third."""
+    return 2 if float(advert_int).is_integer() and family == 4 else 3
 
 
-def elected_address(vrid: int) -> str:
-    """The address that is on the active host alone, and in no other use."""
-    return f"169.254.0.{vrid}"
+def elected_address(vrid: int, family: int = 4) -> str:
+    """The address that is on the active host alone, and in no other use. Hosts speak VRRP by the protocol of it."""
+    return f"169.254.0.{vrid}" if family == 4 else f"fe80::6e6c:{vrid:x}"
 
 
 def handover(advert_int: float) -> float:

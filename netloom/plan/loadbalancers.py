@@ -30,7 +30,7 @@ from netloom.state import (
 
 FOLDER = "lbaas"
 """Of the files of all balancers, each in a folder of its id."""
-VRRP = "ip,nw_proto=112"
+VRRP = {4: "ip,nw_proto=112", 6: "ipv6,nw_proto=112"}
 ADMIN_SOCKET = "admin"
 """haproxy's, beside its record: all of its processes answer there (management guide, 9.4)."""
 SYSCTLS = {
@@ -152,7 +152,12 @@ def _routes(one: Carried) -> Iterator[Route]:
 
 def _always(route: Route, one: Carried) -> bool:
     """Whether it leads out from this host's own address, not from the VIP."""
-    return one.own is None or (route.family == 6) == (":" in one.own.address)
+    return one.own is None or route.family == _family(one.own)
+
+
+def _family(own: HaPort) -> int:
+    """Of the network protocol by which the hosts of a balancer hear each other."""
+    return 6 if ":" in own.address else 4
 
 
 def _haproxy(one: Carried, settings: PlanSettings) -> Iterator[Element]:
@@ -191,11 +196,12 @@ def _elected(
     text = keepalived.configuration(
         vrid=group.vrid,
         device=one.device,
-        version=keepalived.version(settings.ha_vrrp_advert_int),
+        version=keepalived.version(settings.ha_vrrp_advert_int, _family(own)),
         advert_int=interval,
         health=ha.HEALTH,
         addresses=shared,
         routes=[route for route in _routes(one) if not _always(route, one)],
+        family=_family(own),
     )
     config = File(path=f"ha/{one.balancer.id}/keepalived.conf", text=text, origin=origin)
     name = f"keepalived-{one.balancer.id}"
@@ -215,14 +221,14 @@ def _elected(
         one.network,
         settings,
         vlans[one.network.id],
-        only=VRRP,
+        only=VRRP[_family(own)],
         origin=origin,
     )
     yield Election(
         router=one.balancer.id,
         namespace=one.namespace,
         device=one.device,
-        address=keepalived.elected_address(group.vrid),
+        address=keepalived.elected_address(group.vrid, _family(own)),
         shared=tuple(sorted(shared)),
         health=f"ha/{one.balancer.id}/{ha.HEALTH}",
         heard_over=ha.medium(one.network, settings) if len(group.ports) > 1 else "",

@@ -281,6 +281,20 @@ def test_hosts_of_a_balancer_hear_each_other_whatever_its_groups_say() -> None:
     assert here.passes(1, replace(between(1, 5, TCP, 80), dst="10.0.0.4"), 5)
 
 
+def test_hosts_hear_each_other_by_the_protocol_of_their_addresses() -> None:
+    ports = tuple(
+        msgspec.structs.replace(port, address=f"2001:db8::{n}/64") for n, port in enumerate(lb.GROUP.ports, 5)
+    )
+    six = lb.balancer(ha=msgspec.structs.replace(lb.GROUP, ports=ports))
+    state = own(six, ha_vrrp_advert_int=2.0)
+    text = state.of(File)[(f"ha/{lb.BALANCER}/keepalived.conf",)].text
+    assert "vrrp_version 3" in text
+    assert "virtual_ipaddress {\n        fe80::6e6c:9/64 dev" in text
+    assert "0.0.0.0/0 via 10.0.0.254" in text, "the way out from the VIP"
+    assert {flow.match.partition("ipv6,")[2] for flow in state.of(Flow).values()} == {"nw_proto=112"}
+    assert [election.address for election in state.of(Election).values()] == ["fe80::6e6c:9"]
+
+
 def test_another_host_of_it_has_its_own_part() -> None:
     assert not own(two(), host="host3").of(Namespace)
     assert not own(two(), host="host2").of(Namespace), "its port's fragment has not come"
