@@ -36,25 +36,25 @@ def _list(call: Call) -> Answer:
     everybody = call.access.decide(rule("quota", "get_all-global")) is True
     permit(call, rule("quota", "get_all"))
     with call.store.read() as tx:
-        listed = lb_quotas.listing(tx, call.context, None if everybody else call.context.project_id)
+        listed = lb_quotas.listing(tx, None if everybody else call.context.project_id)
     return answer_json(200, {"quotas": listed, "quotas_links": []})
 
 
 def _defaults(call: Call, project_id: str) -> Answer:
     permit(call, rule("quota", "get_defaults"), {"project_id": project_id})
-    return answer_json(200, {"quota": lb_quotas.shown(lb_quotas.defaults(call.context))})
+    return answer_json(200, {"quota": lb_quotas.shown(lb_quotas.DEFAULTS)})
 
 
 def _show(call: Call, project_id: str) -> Answer:
     permit(call, rule("quota", "get_one"), {"project_id": project_id})
     with call.store.read() as tx:
-        return answer_json(200, {"quota": lb_quotas.shown(lb_quotas.effective(tx, call.context, project_id))})
+        return answer_json(200, {"quota": lb_quotas.shown(lb_quotas.effective(tx, project_id))})
 
 
 def _update(call: Call, project_id: str) -> Answer:
     permit(call, rule("quota", "put"), {"project_id": project_id})
     body = envelope("quota", decode_object(call.request.body))
-    limits = write(call.store, lambda tx: lb_quotas.update(tx, call.context, project_id, body))
+    limits = write(call.store, lambda tx: lb_quotas.update(tx, project_id, body))
     return answer_json(202, {"quota": lb_quotas.shown(limits)})
 
 

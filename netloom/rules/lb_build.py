@@ -11,7 +11,6 @@ from netloom.model.lb_l7 import L7POLICY, L7RULE
 from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import HTTP_PROTOCOLS, LISTENER
 from netloom.rules import lb_quotas, lb_values
-from netloom.rules.context import Context
 from netloom.rules.lb_changes import attach_tags, lb_time
 from netloom.rules.lb_errors import TooManyL7RulesOnL7Policy, ValidationException
 from netloom.rules.query import table_of
@@ -102,10 +101,10 @@ class Build:
         lb_values.rule(body)
         return self._add(L7RULE, body, l7policy_id=policy_id)
 
-    def store(self, context: Context) -> None:
+    def store(self) -> None:
         """Store what was gathered. Raises QuotaException."""
         counts = {table: len(rows) for table, rows in self._rows.items() if table is not POOL_MONITORS}
-        lb_quotas.check(self._tx, context, self._balancer["project_id"], counts)
+        lb_quotas.check(self._tx, self._balancer["project_id"], counts)
         for table in ORDER:
             if self._rows[table]:
                 self._tx.execute(table.insert(), self._rows[table])

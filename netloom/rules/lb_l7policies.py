@@ -33,7 +33,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
     pools = pools_of(tx, balancer["id"], [body["redirect_pool_id"]])
     key = build.policy(listener["id"], listener["protocol"], body, position, pools)
     _arrange(tx, [*others[: position - 1], key, *others[position - 1 :]])
-    build.store(context)
+    build.store()
     touch(tx, balancer["generation"], [(LISTENERS, listener["id"])])
     return lb_reading.get(tx, context, L7POLICY, key)
 
@@ -72,7 +72,7 @@ def create_rule(tx: Tx, context: Context, policy: View, body: View) -> View:
         raise TooManyL7RulesOnL7Policy(id=policy["id"])
     build = Build(tx, balancer)
     key = build.rule(policy["id"], body)
-    build.store(context)
+    build.store()
     _touch_policy(tx, balancer, policy)
     return lb_reading.get(tx, context, L7RULE, key)
 

@@ -31,7 +31,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
     check_free(tx, balancer, [body])
     build = Build(tx, balancer)
     key = build.listener(body, pools_of(tx, balancer["id"], [body["default_pool_id"], *_redirects(body)]))
-    build.store(context)
+    build.store()
     touch(tx, balancer["generation"], [(POOLS, body["default_pool_id"])])
     return lb_reading.get(tx, context, LISTENER, key)
 

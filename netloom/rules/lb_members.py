@@ -32,7 +32,7 @@ def create(tx: Tx, context: Context, pool: View, body: View) -> View:
         raise DuplicateMemberEntry(ip_address=body["address"], port=body["protocol_port"])
     build = Build(tx, balancer)
     key = build.member(pool["id"], body)
-    build.store(context)
+    build.store()
     touch(tx, balancer["generation"], [(POOLS, pool["id"])])
     return lb_reading.get(tx, context, MEMBER, key)
 
@@ -79,7 +79,7 @@ def replace(
     _write_all(tx, balancer["generation"], changed)
     if not additive:
         erase(tx, MEMBERS, [view["id"] for place, view in held.items() if place not in wanted])
-    build.store(context)
+    build.store()
     touch(tx, balancer["generation"], [(POOLS, pool["id"])])
 
 

@@ -22,7 +22,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
         raise DuplicateHealthMonitor
     build = Build(tx, balancer)
     key = build.monitor(pool["id"], pool["protocol"], body)
-    build.store(context)
+    build.store()
     touch(tx, balancer["generation"], [(POOLS, pool["id"])])
     return lb_reading.get(tx, context, HEALTHMONITOR, key)
 

@@ -38,7 +38,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
     check_references(tx, balancer["project_id"], body)
     build = Build(tx, balancer)
     key = build.pool(body)
-    build.store(context)
+    build.store()
     if listener is not None:
         tx.execute(LISTENERS.update().where(LISTENERS.c.id == listener["id"]).values(default_pool_id=key))
         touch(tx, balancer["generation"], [(LISTENERS, listener["id"])])

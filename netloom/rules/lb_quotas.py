@@ -6,7 +6,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.kinds import Integer, Invalid
-from netloom.rules.context import Context
 from netloom.rules.lb_errors import InvalidOption, QuotaException
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import (
@@ -30,7 +29,8 @@ TABLES: Mapping[str, sa.Table] = {
     "l7rule": L7RULES,
 }
 NAMES = {table: name for name, table in TABLES.items()}
-DEFAULTS = dict.fromkeys(TABLES, -1) | {"load_balancer": 10}
+DEFAULTS: dict[str, int] = dict.fromkeys(TABLES, -1) | {"load_balancer": 10}
+"""The limits of a project that has none of its own."""
 OTHER_WORDS = {"loadbalancer": "load_balancer", "healthmonitor": "health_monitor"}
 """Older spellings, which answers show as well."""
 LIMIT = Integer(least=-1, most=2_000_000_000, nullable=True)
@@ -38,17 +38,11 @@ PREFIX = "octavia:"
 """Before the names in the table of quotas, which the Networking API shares."""
 
 
-def effective(tx: Tx, context: Context, project_id: str) -> dict[str, int]:
+def effective(tx: Tx, project_id: str) -> dict[str, int]:
     """The limits of a project; -1: none."""
     own = tx.execute(sa.select(QUOTAS.c.resource, QUOTAS.c.limit).where(QUOTAS.c.project_id == project_id))
     named = {row.resource.removeprefix(PREFIX): row.limit for row in own if row.resource.startswith(PREFIX)}
-    return defaults(context) | named
-
-
-def defaults(context: Context) -> dict[str, int]:
-    """The limits of a project that has none of its own."""
-    settings = context.settings.quotas
-    return {name: settings.get(PREFIX + name, limit) for name, limit in DEFAULTS.items()}
+    return DEFAULTS | named
 
 
 def shown(limits: Mapping[str, int]) -> dict[str, int]:
@@ -56,12 +50,12 @@ def shown(limits: Mapping[str, int]) -> dict[str, int]:
     return dict(limits) | {old: limits[name] for old, name in OTHER_WORDS.items()}
 
 
-def check(tx: Tx, context: Context, project_id: str, counts: Mapping[sa.Table, int]) -> None:
+def check(tx: Tx, project_id: str, counts: Mapping[sa.Table, int]) -> None:
     """Refuse so many more objects when they do not fit; 2 statements, and requests of a project take turns.
 
     Raises QuotaException.
     """
-    limits = effective(tx, context, project_id)
+    limits = effective(tx, project_id)
     limited = [table for table, count in counts.items() if count and limits[NAMES[table]] >= 0]
     if not limited:
         return
@@ -75,7 +69,7 @@ def check(tx: Tx, context: Context, project_id: str, counts: Mapping[sa.Table, i
             raise QuotaException(resource=NAMES[table].replace("_", " ").title())
 
 
-def update(tx: Tx, context: Context, project_id: str, body: Mapping[str, Any]) -> dict[str, int]:
+def update(tx: Tx, project_id: str, body: Mapping[str, Any]) -> dict[str, int]:
     """Set limits of a project; null gives back the default. Raises InvalidOption."""
     wanted: dict[str, int | None] = {}
     for word, value in body.items():
@@ -94,7 +88,7 @@ def update(tx: Tx, context: Context, project_id: str, body: Mapping[str, Any]) -
     ]
     if rows:
         tx.execute(QUOTAS.insert(), rows)
-    return effective(tx, context, project_id)
+    return effective(tx, project_id)
 
 
 def clear(tx: Tx, project_id: str, names: Mapping[str, Any] = DEFAULTS) -> None:
@@ -103,14 +97,14 @@ def clear(tx: Tx, project_id: str, names: Mapping[str, Any] = DEFAULTS) -> None:
     tx.execute(QUOTAS.delete().where(QUOTAS.c.project_id == project_id, own))
 
 
-def listing(tx: Tx, context: Context, project_id: str | None) -> list[dict[str, Any]]:
+def listing(tx: Tx, project_id: str | None) -> list[dict[str, Any]]:
     """The projects (or this one) that have limits of their own, with all their limits."""
     table = QUOTAS.c
     statement = sa.select(table.project_id).where(table.resource.startswith(PREFIX)).distinct()
     if project_id is not None:
         statement = statement.where(table.project_id == project_id)
     found: dict[str, dict[str, int]] = {
-        key: defaults(context) for (key,) in tx.tuples(statement.order_by(table.project_id))
+        key: dict(DEFAULTS) for (key,) in tx.tuples(statement.order_by(table.project_id))
     }
     for row in tx.execute(sa.select(QUOTAS).where(table.resource.startswith(PREFIX))):
         if row.project_id in found:

@@ -47,7 +47,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
         if body.get(name):
             raise ValidationException(detail=f"{name} {body[name]} not found")
     key = str(uuid.uuid4())
-    lb_quotas.check(tx, context, body["project_id"], {LOADBALANCERS: 1})
+    lb_quotas.check(tx, body["project_id"], {LOADBALANCERS: 1})
     vip = lb_vips.take(tx, context, key, body)
     ha = context.settings.loadbalancer_ha
     row = {item.column: body.get(item.name) for item in LOADBALANCER.stored} | vip
@@ -126,7 +126,7 @@ def _build(tx: Tx, context: Context, row: View, body: View) -> None:
     check_free(tx, row, body["listeners"])
     for each in body["listeners"]:
         build.listener(_resolved(each, named), pools)
-    build.store(context)
+    build.store()
 
 
 def _resolved(listener: View, named: Mapping[str, str]) -> View:

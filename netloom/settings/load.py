@@ -73,6 +73,7 @@ def network_settings(conf: cfg.ConfigOpts) -> NetworkSettings:
         max_allowed_address_pair=conf.max_allowed_address_pair,
         agent_down_time=float(conf.agent_down_time),
         dhcp_agents_per_network=conf.dhcp_agents_per_network,
+        loadbalancer_ha=conf.controller_worker.loadbalancer_topology == "ACTIVE_STANDBY",
         l3_ha=conf.l3_ha,
         l3_ha_net_cidr=conf.l3_ha_net_cidr,
         l3_ha_network_type=conf.l3_ha_network_type,

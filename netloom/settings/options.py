@@ -42,7 +42,8 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.Opt(
             "service_plugins",
             List(Parsed(types.service_plugin)),
-            help="What is offered beside the core. Without `trunk` in it there are no trunks; all else is always there."
+            help="What is offered beside the core. Without `trunk` in it there are no trunks, without `lbaas` no LBaaS v1; "
+            "all else is always there."
             " Default: everything.",
         ),
         cfg.Opt("base_mac", Parsed(types.mac), default="fa:16:3e:00:00:00", help="The first octets of MAC addresses."),
@@ -86,6 +87,14 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
             Parsed(types.page_limit),
             default="-1",
             help="Longest page of a list; -1 or 'infinite': no bound.",
+        ),
+    ],
+    "controller_worker": [
+        cfg.StrOpt(
+            "loadbalancer_topology",
+            default="SINGLE",
+            choices=["SINGLE", "ACTIVE_STANDBY"],
+            help="Whether a new load balancer lives on one host, or on two of which one is active (octavia.conf).",
         ),
     ],
     "quotas": [

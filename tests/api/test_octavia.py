@@ -1,5 +1,7 @@
 """Load balancers as clients of Octavia's API see them: shapes, states, conflicts, and who may do what."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.api.balancing import Hosts, balancing
@@ -403,3 +405,33 @@ def test_lists_cost_the_same_for_any_number(lb, store, settled, subnet, balancer
         settled("loadbalancer", vip_subnet_id=subnet["id"])
     assert cost("loadbalancers") == before
     assert cost(f"loadbalancers/{balancer['id']}/status") == tree
+
+
+@pytest.fixture
+def highly_available(settings, store, policy, subnet):
+    two = replace(settings, loadbalancer_ha=True)
+    hosts = Hosts(store, two)
+    hosts.come("one", "two", "three")
+    return balancing(store, two, policy), hosts
+
+
+def test_two_hosts_and_their_election(highly_available, alice, subnet):
+    lb, hosts = highly_available
+    admin = alice.as_("admin")
+    first = lb.make("loadbalancer", vip_subnet_id=subnet["id"])
+    second = lb.make("loadbalancer", vip_subnet_id=subnet["id"])
+    assert len(hosts.of(first["id"])) == 2
+    assert {*hosts.of(first["id"]), *hosts.of(second["id"])} == {"one", "two", "three"}
+    assert admin.get(f"ports/{first['vip_port_id']}")["port"]["binding:host_id"] == ""
+    electing = admin.get(f"ports?device_id=lb-{first['id']}&name=octavia-lb-vrrp-{first['id']}")["ports"]
+    assert sorted(port["binding:host_id"] for port in electing) == hosts.of(first["id"])
+    alice.fails(409, "ServicePortInUse", "DELETE", f"ports/{electing[0]['id']}")
+    dead, other = hosts.of(first["id"])
+    hosts.die(dead)
+    hosts.come("four")
+    assert other in hosts.of(first["id"])
+    assert dead not in hosts.of(first["id"])
+    hosts.tell()
+    lb.delete(f"loadbalancers/{first['id']}")
+    left = admin.get(f"ports?device_id=lb-{first['id']}")
+    assert left == {"ports": []}
