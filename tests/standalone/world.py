@@ -51,6 +51,9 @@ class Host:
             "switch": Role("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", tunnels),
             "dhcp": Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {"dhcp_driver": "dnsmasq"}, "nova"),
             "l3": Role("L3 agent", "neutron-l3-agent", "l3_agent", {"agent_mode": "legacy"}, "nova"),
+            "loadbalancer": Role(
+                "Loadbalancer agent", "neutron-lbaas-agent", "n-lbaas_agent", {"instances": 0}, "nova"
+            ),
             "compute": Role("Compute", "nova-compute", "compute", told, "nova"),
         }
         with self.world.store.write() as tx:
@@ -69,7 +72,7 @@ class Host:
             topology.load(tx)
             found = render(tx, {name for name in interest(topology, self.name) if name.startswith(only)})
         statuses = [
-            Status(name, version(encode(fragment)), state, reason)  # type: ignore[arg-type]
+            Status(name, version(encode(fragment)), state, reason, getattr(fragment, "revision", 0))  # type: ignore[arg-type]
             for name, fragment in found.items()
             if fragment is not None
         ]
