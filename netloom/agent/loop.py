@@ -6,6 +6,7 @@ import select
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import structlog
 from netloom.agent import convergence
 from netloom.agent.departures import Departures
 from netloom.agent.elections import Teller
+from netloom.agent.loadbalancers import Observer, unserved
 from netloom.agent.metadata import NovaMetadata, Responder
 from netloom.agent.roles import roles
 from netloom.feed.client import Mirror, Stream
@@ -77,6 +79,14 @@ class Agent:
         )
         self._teller = Teller(self._stream.router_states)
         self._departures = Departures()
+        self._observer = Observer(
+            self._layout.run_dir,
+            lambda: self._intent.load_balancers,
+            self._stream.member_states,
+            self._stream.traffic,
+            settings.report_interval,
+            self.wake,
+        )
 
     def wake(self) -> None:
         """Have the loop look again; callable from any thread and from a signal handler."""
@@ -95,6 +105,7 @@ class Agent:
         responder = self._responder()
         self._stream.start()
         self._teller.start(host.elections)
+        self._observer.start(host.elections)
         audited = time.monotonic()
         self._hear_first()
         try:
@@ -108,6 +119,7 @@ class Agent:
         finally:
             self._stream.stop()
             self._teller.stop()
+            self._observer.stop()
             responder.stop()
             host.close()
 
@@ -185,8 +197,9 @@ class Agent:
         self._revive_switch()
         facts, again = Facts(), False
         try:
-            before = host.facts()
+            before = replace(host.facts(), failing_members=self._observer.failing)
             failures = host.apply(plan(self._intent, before, self._plan_settings))
+            failures = [*failures, *unserved(self._intent, self._plan_settings)]
             facts = plugs.usable(self._intent, host.facts(), self._plan_settings)
             again = facts.namespaces != before.namespaces
         except (OSError, ValueError) as error:
