@@ -13,8 +13,12 @@ pytestmark = pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def world(server: World) -> World:
-    Host(server, "ubuntu", roles=("switch", "dhcp", "l3", "compute"))
+def host(server: World) -> Host:
+    return Host(server, "ubuntu", roles=("switch", "dhcp", "l3", "loadbalancer", "compute"))
+
+
+@pytest.fixture(scope="module")
+def world(server: World, host: Host) -> World:
     server.network("private", "172.24.17.0/24")
     return server
 
@@ -39,7 +43,8 @@ def test_networks_and_agents(world, release):
     listed = run(world, release, "neutron net-list")
     assert [row["name"] for row in listed.rows] == ["private"], listed.errors
     agents = run(world, release, "neutron agent-list", "admin")
-    assert {row["agent_type"] for row in agents.rows} == {"Open vSwitch agent", "DHCP agent", "L3 agent"}, agents.errors
+    types = {"Open vSwitch agent", "DHCP agent", "L3 agent", "Loadbalancer agent"}
+    assert {row["agent_type"] for row in agents.rows} == types, agents.errors
     assert {(row["host"], row["alive"], row["admin_state_up"]) for row in agents.rows} == {("ubuntu", ":-)", "True")}
 
 
@@ -62,6 +67,39 @@ def test_a_wrong_password_is_refused(world):
     said = run(world, "newton", "neutron net-list", password="wrong")
     assert said.code != 0
     assert "requires authentication" in said.text + said.errors
+
+
+def test_003_11_to_21_load_balancing(world, host):
+    def neutron(line: str) -> Said:
+        said = run(world, "newton", f"neutron {line}")
+        assert said.code == 0, said.errors
+        return said
+
+    subnet = neutron("subnet-list").rows[0]["id"]
+    made = neutron(f"lb-pool-create --lb-method ROUND_ROBIN --name mypool --protocol HTTP --subnet-id {subnet}")
+    assert made.heading == "Created a new pool:"
+    pool = made.record
+    assert (pool["status"], pool["vip_id"], pool["members"], pool["subnet_id"]) == ("PENDING_CREATE", "", "", subnet)
+    member = neutron("lb-member-create --address 172.24.17.2 --protocol-port 80 mypool").record
+    assert (member["protocol_port"], member["weight"], member["status"]) == ("80", "1", "PENDING_CREATE")
+    monitor = neutron("lb-healthmonitor-create --delay 3 --type HTTP --max-retries 3 --timeout 3").record
+    assert (monitor["http_method"], monitor["url_path"], monitor["expected_codes"]) == ("GET", "/", "200")
+    said = neutron(f"lb-healthmonitor-associate {monitor['id']} mypool").text.strip()
+    assert said == f"Associated health monitor {monitor['id']}"
+    vip = neutron(f"lb-vip-create --name myvip --protocol-port 80 --protocol HTTP --subnet-id {subnet} mypool").record
+    assert (vip["pool_id"], vip["connection_limit"], vip["name"]) == (pool["id"], "-1", "myvip")
+    host.apply()
+    columns = {
+        "lb-vip-list": {"id", "name", "address", "protocol", "admin_state_up", "status"},
+        "lb-pool-list": {"id", "name", "lb_method", "protocol", "admin_state_up", "status"},
+        "lb-member-list": {"id", "address", "protocol_port", "admin_state_up", "status"},
+        "lb-healthmonitor-list": {"id", "type", "admin_state_up"},
+    }
+    for line, shown in columns.items():
+        [row] = neutron(line).rows
+        assert shown <= set(row), line
+        assert row.get("status", "ACTIVE") == "ACTIVE", line
+    assert neutron("lb-pool-stats mypool").record["total_connections"] == "0"
 
 
 def test_003_26_the_commands_of_the_schedulers(world):
