@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netloom.feed.fragments import HealthMonitor, Listener, LoadBalancer, Member, Pool
 from netloom.plan import l7
+from netloom.plan.l7 import quoted
 
 CONNECTIONS = 8192
 """At a time, of all listeners of a balancer; more wait in the kernel."""
@@ -144,7 +145,7 @@ def _frontend(listener: Listener, addresses: Sequence[str], pools: dict[str, Poo
         yield f"maxconn {listener.connection_limit or 1}"
     yield f"timeout client {listener.timeout_client_data}ms"
     if listener.allowed_cidrs:
-        yield f"tcp-request connection reject unless {{ src {' '.join(listener.allowed_cidrs)} }}"
+        yield f"tcp-request connection reject unless {{ src -- {' '.join(map(quoted, listener.allowed_cidrs))} }}"
     if listener.timeout_tcp_inspect:
         yield f"tcp-request inspect-delay {listener.timeout_tcp_inspect}ms"
     if http:
@@ -166,8 +167,8 @@ def _tls(listener: Listener) -> str:
     versions = [version for version in TLS_VERSIONS if version in listener.tls_versions]
     if versions:
         words += [f"ssl-min-ver {_version(versions[0])} ssl-max-ver {_version(versions[-1])}"]
-    words += [f"ciphers {l7.quoted(listener.tls_ciphers)}"] if listener.tls_ciphers else []
-    words += [f"alpn {l7.quoted(','.join(listener.alpn_protocols))}"] if listener.alpn_protocols else []
+    words += [f"ciphers {quoted(listener.tls_ciphers)}"] if listener.tls_ciphers else []
+    words += [f"alpn {quoted(','.join(listener.alpn_protocols))}"] if listener.alpn_protocols else []
     return " " + " ".join(words)
 
 
@@ -230,11 +231,11 @@ def _monitor(monitor: HealthMonitor) -> Iterator[str]:
         yield "external-check path /usr/sbin:/usr/bin:/sbin:/bin"
         yield f"external-check command ./{PROGRAMS[monitor.type][0]}"
     elif monitor.type in ("HTTP", "HTTPS"):
-        host = f" hdr Host {l7.quoted(monitor.domain_name)}" if monitor.domain_name else ""
-        version = f" ver HTTP/{monitor.http_version}" if monitor.http_version else ""
+        host = f" hdr Host {quoted(monitor.domain_name)}" if monitor.domain_name else ""
+        version = f" ver {quoted(f'HTTP/{monitor.http_version}')}" if monitor.http_version else ""
         yield "option httpchk"
-        yield f"http-check send meth {monitor.http_method} uri {l7.quoted(monitor.url_path)}{version}{host}"
-        yield f"http-check expect status {monitor.expected_codes.replace(' ', '')}"
+        yield f"http-check send meth {quoted(monitor.http_method)} uri {quoted(monitor.url_path)}{version}{host}"
+        yield f"http-check expect status {quoted(monitor.expected_codes.replace(' ', ''))}"
 
 
 def _server(member: Member, pool: Pool, *, cookies: bool) -> Iterator[str]:
@@ -245,7 +246,7 @@ def _server(member: Member, pool: Pool, *, cookies: bool) -> Iterator[str]:
         if monitor.type in ("HTTPS", "TLS-HELLO"):
             yield "check-ssl" if pool.tls else "check-ssl verify none"
         if member.monitor_address:
-            yield f"addr {member.monitor_address}"
+            yield f"addr {quoted(member.monitor_address)}"
         if member.monitor_port:
             yield f"port {member.monitor_port}"
     if pool.tls:
@@ -260,4 +261,4 @@ def _server(member: Member, pool: Pool, *, cookies: bool) -> Iterator[str]:
 
 
 def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return quoted(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")

@@ -15,13 +15,14 @@ COMPARE = {
     "EQUAL_TO": "-m str",
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:/+=\[\]-]+")
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$&*+.^_|~-]")
 
 
 def quoted(text: str) -> str:
     """A word of haproxy's configuration that stands for this text; control characters, which no word has, go."""
-    plain = _CONTROL.sub("", text).replace("'", "'\\''")
-    return f"'{plain}'"
+    plain = _CONTROL.sub("", text)
+    return plain if _PLAIN.fullmatch(plain) else "'" + plain.replace("'", "'\\''") + "'"
 
 
 def token(text: str) -> str:

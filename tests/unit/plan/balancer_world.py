@@ -171,3 +171,37 @@ def everything(certificate: str = "KEY AND CERTIFICATE", authority: str = "AUTHO
         pool(4, protocol="UDP", monitor=probe),
         pool(6, protocol="HTTPS", monitor=msgspec.structs.replace(CHECK, type="TLS-HELLO"), admin_state_up=False),
     )
+
+
+def worded(text: str) -> LoadBalancer:
+    """A balancer of which all that may be any text is this one."""
+    check = msgspec.structs.replace(
+        CHECK, url_path=text, expected_codes=text, http_method=text, http_version=text, domain_name=text
+    )
+    rules = tuple(
+        L7Rule(type=type, compare_type="REGEX", value=text, key=text)
+        for type in ("HOST_NAME", "PATH", "FILE_TYPE", "HEADER", "COOKIE", "SSL_VERIFY_RESULT", "SSL_DN_FIELD")
+    )
+    policies = (
+        L7Policy(id=id_of(0x17, 1), action="REDIRECT_TO_URL", rules=rules, target=text),
+        L7Policy(id=id_of(0x17, 2), action="REDIRECT_PREFIX", rules=rules, target=text),
+    )
+    return balancer(
+        listener(
+            1,
+            protocol="TERMINATED_HTTPS",
+            policies=policies,
+            allowed_cidrs=(text,),
+            insert_headers=(text,),
+            certificates=(Certificate("one", text),),
+            tls_versions=(text,),
+            tls_ciphers=text,
+            alpn_protocols=(text,),
+        ),
+        pool(
+            1,
+            member(2, address=text, monitor_address=text),
+            persistence=SessionPersistence("APP_COOKIE", text),
+            monitor=check,
+        ),
+    )
