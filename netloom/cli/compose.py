@@ -11,7 +11,7 @@ from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from netloom.api import octavia
+from netloom.api import octavia, secrets
 from netloom.api.app import create_app
 from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
@@ -31,8 +31,6 @@ from netloom.store.migrate import migrate
 LOG = structlog.get_logger()
 COMPUTE = "compute"
 """Topic of the role that the stand-in for compute looks after."""
-BALANCING = "/load-balancer"
-"""Where the load balancer API is, beside the Networking API."""
 RESCHEDULING = 2.0
 """Seconds between looks at dead agents."""
 
@@ -67,11 +65,14 @@ def compose(settings: ServerSettings) -> Composition:
         raise SystemExit("netloom server: set [keystone_authtoken] auth_url, or [netloom] standalone = true")
     policy = Policy(str(settings.policy_file))
     network = create_app(store, settings.network, authenticate, policy)
-    balancing = octavia.create_app(store, settings.network, authenticate, policy)
+    beside = {
+        "/load-balancer": octavia.create_app(store, settings.network, authenticate, policy),
+        "/key-manager": secrets.create_app(store, authenticate),
+    }
     feed = Feed(store, settings.network, listeners(settings, standalone))
     metadata = standalone.metadata_app if standalone is not None else None
     tasks = [feed.run, Rescheduling(store, settings.network, feed).run]
-    return Composition(_Server(network, balancing, feed, standalone, tasks), metadata)
+    return Composition(_Server(network, beside, feed, standalone, tasks), metadata)
 
 
 def system(settings: NetworkSettings) -> Context:
@@ -171,13 +172,13 @@ class _Server:
     def __init__(
         self,
         network: Any,
-        balancing: Any,
+        beside: Mapping[str, Any],
         feed: Feed,
         standalone: "cloud.Cloud | None",
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     ) -> None:
         self._network, self._standalone, self._tasks = network, standalone, tasks
-        self._balancing = Starlette(routes=[Mount(BALANCING, app=balancing)])
+        self._beside = {path: Starlette(routes=[Mount(path, app=app)]) for path, app in beside.items()}
         self._rest = Starlette(routes=[feed.route], lifespan=self._lifespan)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -185,10 +186,9 @@ class _Server:
             await self._rest(scope, receive, send)
             return
         first = "/" + scope["path"].split("/", 2)[1]
-        if first == BALANCING:
-            await self._balancing(scope, receive, send)
-            return
-        service = self._standalone.services.get(first) if self._standalone is not None else None
+        service = self._beside.get(first)
+        if service is None and self._standalone is not None:
+            service = self._standalone.services.get(first)
         await (service or self._network)(scope, receive, send)
 
     @contextlib.asynccontextmanager

@@ -42,8 +42,8 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
         cfg.Opt(
             "service_plugins",
             List(Parsed(types.service_plugin)),
-            help="What is offered beside the core. Without `trunk` in it there are no trunks, without `lbaas` no LBaaS v1; "
-            "all else is always there."
+            help="What is offered beside the core. Without `trunk` in it there are no trunks, without `lbaas` no "
+            "LBaaS v1; all else is always there."
             " Default: everything.",
         ),
         cfg.Opt("base_mac", Parsed(types.mac), default="fa:16:3e:00:00:00", help="The first octets of MAC addresses."),

@@ -9,6 +9,7 @@ SERVICES = (
     ("compute", "nova", "/compute/v2.1/{project_id}"),
     ("image", "glance", "/image"),
     ("load-balancer", "octavia", "/load-balancer"),
+    ("key-manager", "barbican", "/key-manager"),
 )
 """(type, name, path); a path with a project is left out of unscoped catalogs."""
 
