@@ -287,6 +287,7 @@ class Daemons:
         running = self._running[name]
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - running.record.start / os.sysconf("SC_CLK_TCK")
         status = self._release(name)
+        self._end_others({running.record.pid})
         if age > _STEADY:
             self._troubles.pop(name, None)
             return
@@ -300,20 +301,30 @@ class Daemons:
 
     def _adopt(self) -> None:
         """Take over what an earlier agent recorded, and end what it could not record."""
+        lost = set()
         for path in sorted(self._directory.glob("*/record")):
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 record = msgspec.json.decode(path.read_bytes(), type=Record)
+                lost.add(record.pid)
                 descriptor = os.pidfd_open(record.pid)
                 if _start_time(record.pid) == record.start:
                     self._running[path.parent.name] = _Running(record, descriptor, None)
                 else:
                     os.close(descriptor)
+        self._end_others(lost, unrecorded=True)
+
+    def _end_others(self, lost: Collection[int], *, unrecorded: bool = False) -> None:
+        """End what is left of daemons that died (the workers of a haproxy whose master was killed serve on for good).
+
+        ``lost`` are their numbers, and so those of their sessions. With ``unrecorded`` also daemons that nobody knows.
+        """
         known = {running.record.pid for running in self._running.values()}
         mark = f"{_MARK}={self._layout.mark}".encode()
         for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdecimal()):
             with contextlib.suppress(OSError):
-                leader = os.getsid(pid) == pid and pid not in known
-                if leader and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                session = os.getsid(pid)
+                ours = session not in known and (session in lost or (unrecorded and session == pid))
+                if ours and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     os.kill(pid, signal.SIGTERM)
 
 

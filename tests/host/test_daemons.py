@@ -123,6 +123,19 @@ def test_changes_reload_or_restart(sandbox, agent):
     assert pid(sandbox) != again
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["same agent", "restarted agent"])
+def test_what_a_killed_one_leaves_behind_ends_too(sandbox, agent, restarted):
+    driver = agent()
+    converge(driver, daemon(sandbox, script="sleep 1000 & echo child $!; wait"))
+    eventually(lambda: "child" in log(sandbox))
+    first, child = pid(sandbox), int(log(sandbox).split()[1])
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: not alive(first))
+    assert alive(child)
+    assert converge(agent() if restarted else driver) == []
+    eventually(lambda: not alive(child))
+
+
 def test_a_reload_that_would_be_ignored_is_refused(sandbox, agent):
     bad = daemon(
         sandbox, reloads="2", check=("sh", "-c", "echo asked; echo no such thing in $0 >&2; exit 1", "{state}")

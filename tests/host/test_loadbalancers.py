@@ -1,5 +1,7 @@
 """Planned load balancers with a real haproxy, real servers in namespaces, and the kernel's translation for UDP."""
 
+import os
+import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -138,6 +140,17 @@ def test_a_configuration_that_haproxy_refuses_is_told_and_the_one_before_serves_
     assert "bad.pem" in failures[0].reason
     assert in_turn(world.answers())
     world.balance(lb.listener(), lb.pool(monitor=QUICK))
+
+
+def test_a_killed_master_leaves_no_worker_that_serves_what_was(world: World) -> None:
+    world.balance(lb.listener(), lb.pool(1, member(2), monitor=QUICK))
+    eventually(lambda: world.answers() == ["vm2"] * 4, "the first member serves")
+    (worker,) = world.workers("host1")
+    (master,) = [int(line.split()[0]) for line in world.admin("host1", "show proc").splitlines() if " master " in line]
+    os.kill(master, signal.SIGKILL)
+    eventually(lambda: not world.refused(lb.listener(), lb.pool(1, member(3), monitor=QUICK)), "it is started again")
+    eventually(lambda: not Path(f"/proc/{worker}").exists(), "its worker ends")
+    eventually(lambda: world.answers() == ["vm3"] * 4, "only what is wanted now serves")
 
 
 def test_nothing_is_left_of_one_that_goes(world: World) -> None:
