@@ -84,12 +84,15 @@ def _all_in_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     down.add_argument("--keep", action="store_true", help="keep the database, the configuration and the credentials")
     status = commands.add_parser(
         "status",
-        help="show every part and its health, or why a port is not ACTIVE",
-        description="Show every part of this machine's cloud and its health, or a port's status and the reason for it;"
-        " the exit code is 0 when all is well.",
+        help="show every part and its health, or why a port or load balancer is not ACTIVE",
+        description="Show every part of this machine's cloud and its health, or the status of a port or load balancer"
+        " and the reason; the exit code is 0 when all is well.",
     )
     status.add_argument(
-        "port", metavar="PORT", nargs="?", help="a port's id, its beginning, or its device (tap…, qr-…)"
+        "port",
+        metavar="PORT",
+        nargs="?",
+        help="id of a port or load balancer, its beginning, or the device (tap…, qr-…)",
     )
 
 

@@ -11,7 +11,7 @@ from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, table
 from netloom.cli.up import OVS_RUNDIR
 from netloom.host.vswitch import daemon_pid
-from netloom.rules import explanation
+from netloom.rules import explanation, lb_explanation
 from netloom.rules.context import Context
 from netloom.settings.load import server_settings
 from netloom.settings.server import ServerSettings
@@ -19,7 +19,7 @@ from netloom.store.database import Store
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the parts, or why a port's status is what it is."""
+    """Show the parts, or why the status of a port or load balancer is what it is."""
     conf = configuration(arguments)
     settings = server_settings(conf)
     if arguments.port:
@@ -39,22 +39,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(settings: ServerSettings, text: str) -> int:
-    """Explain ports by what the database says; the exit code is 0 when all are ACTIVE."""
+    """Explain ports and load balancers by what the database says; the exit code is 0 when all are ACTIVE."""
     context = Context(user_id="", project_id="", roles=frozenset({"admin"}), is_admin=True, settings=settings.network)
     store = Store(settings.database)
     try:
         with store.read() as tx:
-            found = [explanation.explain(tx, context, port_id) for port_id in explanation.find(tx, text)]
+            ports = [explanation.explain(tx, context, port_id) for port_id in explanation.find(tx, text)]
+            balancers = [
+                one for key in lb_explanation.find(tx, text) for one in lb_explanation.explain(tx, context, key)
+            ]
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise Trouble(f"the database cannot be read: {error.__cause__ or error}") from None
     finally:
         store.close()
-    if not found:
-        raise Trouble(f"no port's id begins with '{text}', and no port's device has that name")
-    table(
-        ["PORT", "STATUS", "HOST", "REASON"], [(one.port_id, one.status, one.host or "-", one.reason) for one in found]
-    )
-    return 0 if all(one.status == "ACTIVE" for one in found) else 1
+    if not ports and not balancers:
+        raise Trouble(
+            f"no port's id begins with '{text}', and no port's device has that name; nor is there such a load balancer"
+        )
+    for kind, found in (
+        ("PORT", [(one.port_id, one.status, one.host or "-", one.reason) for one in ports]),
+        ("LOAD BALANCER", [(one.balancer_id, one.status, one.host or "-", one.reason) for one in balancers]),
+    ):
+        if found:
+            table([kind, "STATUS", "HOST", "REASON"], found)
+    return 0 if {one.status for one in ports} | {one.status for one in balancers} <= {"ACTIVE"} else 1
 
 
 def _process(name: str, pidfile: Path) -> tuple[str, str, str]:

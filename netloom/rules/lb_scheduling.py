@@ -17,12 +17,15 @@ from netloom.rules.lb_provisioning import LB_AGENT
 from netloom.rules.placement import Candidate
 from netloom.store.among import among
 from netloom.store.database import Tx
+from netloom.store.tables.feed import APPLIED
 from netloom.store.tables.loadbalancers import LB_BINDINGS, LOADBALANCERS
 from netloom.store.tables.network import AGENTS
 
 View = dict[str, Any]
 BATCH = 200
 """Load balancers that are moved in one transaction at most."""
+FRAGMENT = "loadbalancer/"
+"""How the names begin by which hosts know of load balancers."""
 PAIR = 2
 """Hosts of one that is highly available."""
 COLUMNS = ("id", "project_id", "vip_port_id", "vip_network_id", "vip_subnet_id", "vip_address", "vip_sg_ids", "vrid")
@@ -154,7 +157,21 @@ def _come(tx: Tx, context: Context, pairs: Sequence[tuple[View, str]]) -> None:
         {"loadbalancer_id": each["id"], "host": host, "port_id": elects.get((each["id"], host))} for each, host in pairs
     ]
     tx.execute(LB_BINDINGS.insert(), rows)
+    _begin_anew(tx, [(each["id"], host) for each, host in pairs])
     _tell(tx, [(each["id"], host) for each, host in pairs])
+
+
+def _begin_anew(tx: Tx, pairs: Sequence[tuple[str, str]]) -> None:
+    """Have hosts tell again of what they carried before: they may never hear that it was gone meanwhile."""
+    names = {f"{FRAGMENT}{key}": key for key, _ in pairs}
+    table = APPLIED.c
+    held = sa.select(table.host, table.fragment).where(
+        among(tx, table.host, {host for _, host in pairs}), among(tx, table.fragment, names)
+    )
+    back = {names[name] for host, name in tx.tuples(held) if (names[name], host) in pairs}
+    if back:
+        those = among(tx, LOADBALANCERS.c.id, sorted(back))
+        tx.execute(LOADBALANCERS.update().where(those).values(generation=LOADBALANCERS.c.generation + 1))
 
 
 def _election(balancer: Mapping[str, Any], host: str) -> View:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from netloom.rules import binding, lb_provisioning, lb_statistics, lb_status, lb_trees
+from netloom.rules import binding, lb_explanation, lb_provisioning, lb_scheduling, lb_statistics, lb_status, lb_trees
+from netloom.rules import status as fragments
 from netloom.rules.lb_status import Applied
 from netloom.store.tables.loadbalancers import LB_BINDINGS, LISTENERS, LOADBALANCERS, MEMBERS, POOLS
 from tests.rules.cloud import Cloud
@@ -233,3 +234,38 @@ def test_which_host_is_active(town: Town) -> None:
     with town.store.read() as tx:
         told = sa.select(LB_BINDINGS.c.host, LB_BINDINGS.c.ha_state)
         assert dict(tx.tuples(told)) == {"h1": "active", "h2": "standby"}  # type: ignore[arg-type]
+
+
+def test_the_reason_is_told_host_by_host(town: Town, cloud: Cloud) -> None:
+    def reasons() -> list[tuple[str, str, str]]:
+        with town.store.read() as tx:
+            assert lb_explanation.find(tx, f"qlbaas-{town.balancer[:8]}") == [town.balancer]
+            found = lb_explanation.explain(tx, town.context, town.balancer)
+        return [(one.status, one.host, one.reason) for one in found]
+
+    town.tell("h1", "applied")
+    town.tell("h2", "failed", reason="file conf: no space left")
+    assert reasons() == [
+        ("ERROR", "h1", "it has applied it"), ("ERROR", "h2", "failed: file conf: no space left"),
+    ]  # fmt: skip
+    town.change(LOADBALANCERS, town.balancer, generation=2)
+    cloud.silence("h2")
+    (first, second) = (reason for _, _, reason in reasons())
+    assert first == "it works on the change to generation 2; 1 is applied"
+    assert second.startswith("its Loadbalancer agent is silent since")
+    with town.store.write() as tx:
+        tx.execute(LB_BINDINGS.delete())
+    assert reasons() == [("ERROR", "", "no host carries it: there is no live Loadbalancer agent")]
+
+
+def test_a_host_that_had_it_before_tells_again(town: Town) -> None:
+    """It may never hear that the balancer was elsewhere meanwhile, and what it told then is forgotten."""
+    for host in ("h1", "h2"):
+        town.tell(host, "applied")
+    with town.store.write() as tx:
+        fragments.report(tx, "h1", {f"loadbalancer/{town.balancer}": ("applied", "1", "")})
+        tx.execute(LB_BINDINGS.delete())
+        lb_scheduling.refresh(tx, town.context, [town.balancer])
+    assert town.provisioning() == "PENDING_UPDATE"
+    town.tell("h1", "applied", 2)
+    assert town.provisioning() == "ACTIVE"
