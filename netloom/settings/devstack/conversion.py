@@ -197,7 +197,7 @@ class _Converter:
         """Options for the network service's own files: they have the last word."""
         for statement in self._statements:
             if isinstance(statement, Unread):
-                self._left_out.append((statement.line, _cut(statement.text), statement.reason))
+                self._left_out.append((statement.line, _first_word(statement.text), statement.reason))
             if not isinstance(statement, FileOption):
                 continue
             label = f"[{statement.section}] {statement.name}"
@@ -257,6 +257,6 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _cut(text: str) -> str:
-    """The first words of a line, without what it sets: that may be a secret."""
-    return text.partition("=")[0].partition("\n")[0][:40]
+def _first_word(text: str) -> str:
+    """What a line begins with; the rest may be a secret."""
+    return text.partition("=")[0].partition(" ")[0].strip()[:40]

@@ -240,7 +240,7 @@ def test_nothing_is_run_and_what_only_a_shell_knows_is_left_out():
         "  ENABLE_TENANT_VLANS=True",
         "fi",
         "OVS_BRIDGE=br-new",
-        "source openrc",
+        "mysql -p secret",
         "DISABLE=mysql rabbit",
     )
     why = reasons(conversion)
@@ -248,7 +248,7 @@ def test_nothing_is_run_and_what_only_a_shell_knows_is_left_out():
     assert "$UNKNOWN" in why["TUNNEL_ENDPOINT_IP"]
     assert "condition" in why["ENABLE_TENANT_VLANS"]
     assert why["DISABLE"] == "Only a shell can say what follows the value: write the value itself."
-    assert why["source openrc"] == "It is a command for DevStack, not a setting."
+    assert why["mysql"] == "It is a command for DevStack, not a setting."
     assert values(conversion, "ovs")["integration_bridge"] == "br-new"
     assert values(conversion, "ovs")["local_ip"] == "127.0.0.1"
 
