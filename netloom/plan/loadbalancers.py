@@ -37,9 +37,9 @@ SYSCTLS = {
     # What binds to the VIP starts also where that is not, or not yet.
     "net/ipv4/ip_nonlocal_bind": "1",
     "net/ipv6/ip_nonlocal_bind": "1",
-    # Who examines members by ICMP needs no privilege for it.
-    "net/ipv4/ping_group_range": "0\t2147483647",
 }
+PINGS = {"net/ipv4/ping_group_range": "0 2147483647"}
+"""Who examines members by ICMP needs no privilege for it."""
 CHECK = 'told=$(haproxy -c -C "$0" -f "$0/conf" 2>&1) || { echo "$told" | grep -m 1 ALERT; exit 1; }'
 """haproxy would go on with what it had before, and tell only its log."""
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
@@ -131,10 +131,11 @@ def _hybrid(one: Carried, settings: PlanSettings) -> Iterator[Element]:
 
 
 def _sysctls(one: Carried) -> Iterator[Sysctl]:
+    pings = PINGS if any(pool.monitor and pool.monitor.type == "PING" for pool in one.balancer.pools) else {}
     forwards = "1" if datagrams.listeners(one.balancer) else "0"
     # Addresses and routes are planned, not learnt.
     learns = {f"net/ipv6/conf/{one.device}/accept_ra": "0"}
-    for name, value in {**SYSCTLS, **dict.fromkeys(FORWARDING, forwards), **learns}.items():
+    for name, value in {**SYSCTLS, **pings, **dict.fromkeys(FORWARDING, forwards), **learns}.items():
         yield Sysctl(namespace=one.namespace, name=name, value=value, origin=one.balancer.name)
 
 
