@@ -1,9 +1,10 @@
 """Random walks through the API: agents that are only told differences hold what the intent is from scratch."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+import sqlalchemy as sa
 
 from netloom.api.app import create_app
 from netloom.feed.interest import interest
@@ -11,21 +12,24 @@ from netloom.feed.protocol import Role, Update
 from netloom.feed.render import encode, render, version
 from netloom.feed.topology import Topology
 from netloom.feed.view import Slice, View
-from netloom.rules import agents
+from netloom.rules import agents, lb_status
 from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.tables.compute import SERVERS
+from netloom.store.tables.loadbalancers import LB_BINDINGS, LOADBALANCERS
+from tests.api.balancing import BALANCING, balancing
 from tests.api.client import Api, TestClient, authenticate
 from tests.unit.feed import cloud
 
 HOSTS = ("h1", "h2", "h3", "h4")
+UNLIMITED = ("router", "network", "loadbalancer")
 SETTINGS = NetworkSettings(
-    vlan_ranges={"physnet1": ((100, 199),)}, dhcp_agents_per_network=2, quotas=dict.fromkeys(("router", "network"), -1)
+    vlan_ranges={"physnet1": ((100, 199),)}, dhcp_agents_per_network=2, quotas=dict.fromkeys(UNLIMITED, -1)
 )
 SYSTEM = Context("", "", frozenset({"admin"}), True, settings=SETTINGS)
 STEPS = 120
-KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer", "trunk"}
+KINDS = {"port", "network", "security_group", "dhcp", "router", "neighbour", "peer", "trunk", "loadbalancer"}
 """Of fragments that agents must have been told of."""
 
 
@@ -51,6 +55,8 @@ class Walk:
     def __init__(self, store: Store, policy, seed: int) -> None:
         self.store = store
         self.api = Api(TestClient(create_app(store, SETTINGS, authenticate, policy)), "admin", "alpha")
+        self.balancing = {ha: balancing(store, replace(SETTINGS, loadbalancer_ha=ha), policy) for ha in (True, False)}
+        """The load balancer API, by whether it makes balancers highly available."""
         self.random = random.Random(seed)
         self.view = View(SETTINGS)
         self.agents: dict[str, Agent] = {}
@@ -85,6 +91,7 @@ class Walk:
             Role("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", switch),
             Role("L3 agent", "neutron-l3-agent", "l3_agent", {}),
             Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {}),
+            BALANCING,
         ]
         with self.store.write() as tx:
             agents.heartbeat(tx, SYSTEM, host, roles, started=self.random.random() < 0.5)
@@ -178,6 +185,61 @@ class Walk:
             held = self.api.ask("GET", trunk).json().get("trunk", {}).get("sub_ports", [])
             self.ask("PUT", f"{trunk}/remove_subports", {"sub_ports": held[:1]})
 
+    def balance(self, method: str, path: str, body: object = None) -> None:
+        """A request to the load balancer API, once hosts have told that they have done what was asked before."""
+        with self.store.write() as tx:
+            asked = tx.tuples(
+                sa.select(LB_BINDINGS.c.host, LOADBALANCERS.c.id, LOADBALANCERS.c.generation).join(
+                    LOADBALANCERS, LOADBALANCERS.c.id == LB_BINDINGS.c.loadbalancer_id
+                )
+            )
+            for host, balancer, generation in asked:
+                lb_status.report(tx, {host: {balancer: lb_status.Applied(generation, "applied")}})
+        answer = self.balancing[self.random.random() < 0.5].ask(method, path, body)
+        assert answer.status_code < 500, f"{method} {path} {body}: {answer.text}"
+        if answer.status_code < 300:
+            self.accepted += 1
+            self.done.append((method, path, body))
+
+    def balanced(self, collection: str) -> str:
+        """Id of any one that there is."""
+        found = self.balancing[True].get(f"{collection}?fields=id")[collection.rpartition("/")[2]]
+        return self.random.choice(found)["id"] if found else "11111111-1111-1111-1111-111111111111"
+
+    def load_balancer(self) -> None:
+        groups = self.some("security-groups")
+        body = {"vip_subnet_id": self.one("subnets"), "vip_sg_ids": groups if self.random.random() < 0.3 else []}
+        self.balance("POST", "loadbalancers", {"loadbalancer": body})
+
+    def part_of_balancer(self) -> None:
+        balancer = self.balanced("loadbalancers")
+        protocol = self.random.choice(("HTTP", "TCP"))
+        listener = {"loadbalancer_id": balancer, "protocol": protocol, "protocol_port": self.random.randrange(80, 83)}
+        pool = {"loadbalancer_id": balancer, "protocol": protocol, "lb_algorithm": "ROUND_ROBIN"}
+        member = {"address": f"10.0.1.{self.random.randrange(2, 9)}", "protocol_port": 80}
+        monitor = {"pool_id": self.balanced("pools"), "type": "TCP", "delay": 3, "timeout": 2, "max_retries": 2}
+        parts = (
+            ("listeners", {"listener": listener | {"default_pool": pool | {"loadbalancer_id": None}}}),
+            ("listeners", {"listener": listener}),
+            ("pools", {"pool": pool}),
+            (f"pools/{self.balanced('pools')}/members", {"member": member}),
+            ("healthmonitors", {"healthmonitor": monitor}),
+        )
+        self.balance("POST", *self.random.choice(parts))
+
+    def change_balancer(self) -> None:
+        path = f"loadbalancers/{self.balanced('loadbalancers')}"
+        changes = (
+            ("PUT", path, {"loadbalancer": {"admin_state_up": self.random.random() < 0.7}}),
+            ("PUT", path, {"loadbalancer": {"vip_sg_ids": self.some("security-groups")}}),
+            ("PUT", f"{path}/failover"),
+            ("DELETE", f"{path}?cascade=true"),
+            ("DELETE", f"listeners/{self.balanced('listeners')}"),
+            ("DELETE", f"pools/{self.balanced('pools')}"),
+            ("DELETE", f"healthmonitors/{self.balanced('healthmonitors')}"),
+        )
+        self.balance(*self.random.choice(changes))
+
     def floating_ip(self) -> None:
         body = {"floating_network_id": self.one("networks")}
         if self.random.random() < 0.7:
@@ -236,6 +298,7 @@ class Walk:
             self.network, self.subnet, self.subnet, self.heartbeat, self.server, self.drop_server, self.router,
             self.gateway, self.ha, self.floating_ip, self.group, self.rule, self.rule, self.addresses, self.schedule,
             self.reconnect, self.trunk, self.bind_trunk, self.change_trunk, self.change_trunk,
+            self.load_balancer, self.part_of_balancer, self.part_of_balancer, self.change_balancer,
         )  # fmt: skip
         self.random.choice((*often, *often, *seldom))()
 
