@@ -24,7 +24,8 @@ def judge(
     """The status of every fragment after an apply.
 
     A failure of something hostwide (br-int) concerns the ports of this host, whose traffic it carries; that of a
-    network, of a physical network's bridge or of a trunk concerns the ports in it.
+    network, of a physical network's bridge or of a trunk concerns the ports in it, and that of a port the load balancer
+    whose card it is.
     """
     trunks = by_port(fragment for fragment in fragments.values() if isinstance(fragment, Trunk))
     reasons: dict[str, str] = {}
@@ -47,12 +48,22 @@ def _reason(
 ) -> str | None:
     """Why a fragment is not applied, as far as something failed."""
     origins = [fragment.name]
+    if isinstance(fragment, LoadBalancer):
+        card = fragments.get(f"port/{_card(fragment, host)}")
+        origins += [*([card.name] if card else []), f"network/{fragment.vip.network_id}", HOSTWIDE]
     if isinstance(fragment, Port) and fragment.host == host:
         network = fragments.get(f"network/{fragment.network_id}")
         if isinstance(network, Network):
             origins += [names.origin_of_physical(network.physical_network), network.name]
         origins += [trunk.name, HOSTWIDE] if trunk else [HOSTWIDE]
     return next((reasons[origin] for origin in origins if origin in reasons), None)
+
+
+def _card(balancer: LoadBalancer, host: str) -> str:
+    """Id of the port whose device is a balancer's card on this host; empty when it has none."""
+    if balancer.ha is None:
+        return balancer.vip.port_id
+    return next((port.port_id for port in balancer.ha.ports if port.host == host), "")
 
 
 def _missing(fragment: Fragment, trunk: Trunk | None, facts: Facts, host: str) -> str | None:

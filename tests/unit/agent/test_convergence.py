@@ -3,7 +3,7 @@
 import pytest
 
 from netloom.agent.convergence import judge
-from netloom.feed.fragments import Fragment, Network, Port, SubPort, Trunk
+from netloom.feed.fragments import Fragment, HaGroup, HaPort, LoadBalancer, Network, Port, RouterPort, SubPort, Trunk
 from netloom.state import Facts, Failure, Interface
 
 NETWORK = Network(
@@ -81,3 +81,22 @@ def test_a_trunk_fails_with_its_ports_but_a_sub_port_fails_alone():
 def test_a_sub_port_without_a_known_trunk_waits():
     fragments: dict[str, Fragment] = {fragment.name: fragment for fragment in (NETWORK, SUB_PORT)}
     assert judge(fragments, dict.fromkeys(fragments, "1"), Facts(), (), "here")[SUB_PORT.name].state == "waiting"
+
+
+VIP = RouterPort(PORT.id, "n", PORT.mac, 1500, ("10.0.0.9/24",), ("s",))
+ELECTION = HaGroup("n", 1500, 1, (HaPort("here", SUB_PORT.id, SUB_PORT.mac, "10.0.0.8/24"),))
+
+
+@pytest.mark.parametrize(("ha", "card", "other"), [(None, PORT, SUB_PORT), (ELECTION, SUB_PORT, PORT)])
+def test_a_load_balancer_tells_its_revision_and_fails_with_its_card(ha, card, other):
+    balancer = LoadBalancer("b", "p", True, VIP, (), (), ha, revision=7)
+    fragments: dict[str, Fragment] = {fragment.name: fragment for fragment in (NETWORK, PORT, SUB_PORT, balancer)}
+
+    def told(*origins: str) -> tuple[str, int]:
+        failures = [Failure(origin, "port x", "no") for origin in origins]
+        status = judge(fragments, dict.fromkeys(fragments, "1"), Facts(), failures, "here")[balancer.name]
+        return status.state, status.revision
+
+    assert told(other.name, "network/m") == ("applied", 7)
+    for origin in (balancer.name, card.name, "network/n", ""):
+        assert told(origin) == ("failed", 7)
