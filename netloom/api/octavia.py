@@ -17,6 +17,7 @@ from netloom.api.http import Answer, Request, answer_json
 from netloom.api.octavia_collections import BY_PATH
 from netloom.api.octavia_policy import rule
 from netloom.api.policy import Policy
+from netloom.api.query import requested_fields
 from netloom.api.routing import verbs
 from netloom.model.errors import ApiError, HTTPNotFound, PolicyNotAuthorized
 from netloom.rules import lb_errors
@@ -133,12 +134,16 @@ def _versions(request: Request) -> Answer:
 
 
 def _providers(call: Call, rest: tuple[str, ...]) -> Answer:
-    octavia_handlers.permit(call, rule("provider", "get_all"))
     match rest:
         case ():
-            listed = [{"name": name, "description": text} for name, text in PROVIDERS.items()]
+            octavia_handlers.permit(call, rule("provider", "get_all"))
+            fields = requested_fields(call.request.query)
+            views = [{"name": name, "description": text} for name, text in PROVIDERS.items()]
+            listed = [{key: view[key] for key in view if fields is None or key in fields} for view in views]
             return verbs(call.request, GET=lambda: answer_json(200, {"providers": listed}))
         case (name, "flavor_capabilities" | "availability_zone_capabilities" as kind) if name in PROVIDERS:
+            what = kind.removesuffix("_capabilities").replace("_", "-")
+            octavia_handlers.permit(call, rule(f"provider-{what}", "get_all"))
             return verbs(call.request, GET=lambda: answer_json(200, {kind: []}))
     raise HTTPNotFound
 

@@ -147,7 +147,7 @@ def _delete(call: Call, collection: Collection, key: str) -> Answer:
 
 def _list_below(call: Call, collection: Collection, below: Below, owner: str) -> Answer:
     with call.store.read() as tx:
-        lb_reading.get(tx, call.context, collection.resource, owner)
+        _object(call, tx, collection.resource, owner, "get_one")
     path = f"{collection.resource.plural}/{owner}/{below.resource.plural}"
     return _list(call, below.resource, path, {below.reference: owner})
 

@@ -39,4 +39,5 @@ def default_rules() -> dict[str, str]:
     rules[rule("quota", "get_all-global")] = f"{READ_ALL} or role:load-balancer_quota_admin"
     public = ("provider", "flavor", "availability-zone")
     rules |= {rule(name, "get_all"): "role:reader or rule:load-balancer:read-global" for name in public}
-    return rules | {rule(name, "get_all"): ADMIN for name in ("flavor-profile", "availability-zone-profile", "amphora")}
+    inner = ("provider-flavor", "provider-availability-zone", "flavor-profile", "availability-zone-profile", "amphora")
+    return rules | {rule(name, "get_all"): ADMIN for name in inner}

@@ -204,6 +204,9 @@ def _assemble(tx: Tx, shape: Shape, rows: list[View], query: Query) -> list[View
             view["loadbalancers"] = [{"id": view[BALANCER]}]
     if query.wants("tags"):
         collect(tx, views, "tags", TAGGED)
+    for view in rows:
+        if view.get("updated_at", "") is None and view.get("provisioning_status") != "PENDING_CREATE":
+            view["updated_at"] = view.get("created_at")  # the last change is that it became what was asked for
     return rows
 
 
