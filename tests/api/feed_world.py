@@ -117,26 +117,34 @@ class Remembering(Mirror):
 
 
 class Host:
-    """A host whose agent applies everything at once."""
+    """A host whose agent applies everything at once; ``balancing``: load balancers, too."""
 
-    def __init__(self, name: str, key: str, servers: list[Server], directory: Path, interval: float = 0.5) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, key: str, servers: list[Server], directory: Path, interval: float = 0.5,
+        balancing: bool = False,
+    ) -> None:  # fmt: skip
+        self.name, self.balancing = name, balancing
         self.mirror = Remembering(directory / f"{name}.fragments")
         urls = [f"ws://127.0.0.1:{server.port}" for server in servers]
         self.address = f"10.0.1.{secrets.randbelow(250) + 1}"
-        self.stream = Stream(urls, name, key, self.mirror, self._roles, interval, self._apply)
+        self.stream = Stream(urls, name, key, self.mirror, self.roles, interval, self._apply)
 
-    def _roles(self) -> list[Role]:
+    def roles(self) -> list[Role]:
         tunnels = {"tunnel_types": ["vxlan"], "tunneling_ip": self.address, "bridge_mappings": {}}
+        more = [Role("Loadbalancer agent", "neutron-lbaas-agent", "n-lbaas_agent", {})] if self.balancing else []
         return [
+            *more,
             Role("Open vSwitch agent", "neutron-openvswitch-agent", "N/A", tunnels),
             Role("L3 agent", "neutron-l3-agent", "l3_agent", {"agent_mode": "legacy"}),
             Role("DHCP agent", "neutron-dhcp-agent", "dhcp_agent", {}),
         ]
 
     def _apply(self) -> None:
-        versions = self.mirror.snapshot()[1]
-        self.stream.report({name: Status(name, version, "applied") for name, version in versions.items()})
+        fragments, versions = self.mirror.snapshot()
+        revisions = {name: getattr(fragment, "revision", 0) for name, fragment in fragments.items()}
+        self.stream.report(
+            {name: Status(name, version, "applied", "", revisions[name]) for name, version in versions.items()}
+        )
 
     @property
     def holds(self) -> set[str]:
@@ -179,5 +187,5 @@ class Cluster:
         self.hosts[name] = host
         host.stream.start()
         until(lambda: any(update.complete for update in host.mirror.told))
-        until(lambda: len((servers or self.servers)[0].get(f"agents?host={name}")["agents"]) == 3)
+        until(lambda: len((servers or self.servers)[0].get(f"agents?host={name}")["agents"]) == len(host.roles()))
         return host

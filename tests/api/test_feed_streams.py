@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from netloom.feed.protocol import PATH, VERSION, Hello, Refused, Status, Update, decode_server, encode
+from netloom.feed.protocol import PATH, VERSION, Hello, Refused, Status, Traffic, Update, decode_server, encode
 from tests.api.feed_world import Cluster, Server, until
 
 
@@ -148,6 +148,57 @@ def test_router_states_are_told(cluster, servers):
     hosts[active].stream.router_states({router: "fault", "unknown": "active"})
     until(lambda: told()[active] != "active")
     assert carriers
+
+
+class Balancer:
+    """A load balancer with a listener, a pool and a member, as one server shows it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.id = server, ""
+        subnet = server.make("subnet", network_id=network(server), cidr="10.0.0.0/24", ip_version=4)
+        self.id = self._make("loadbalancer", vip_subnet_id=subnet["id"])
+        common = {"loadbalancer_id": self.id, "protocol": "HTTP"}
+        self.listener = self._make("listener", protocol_port=80, **common)
+        self.pool = self._make("pool", lb_algorithm="ROUND_ROBIN", listener_id=self.listener, protocol="HTTP")
+        self.member = self._make("member", f"pools/{self.pool}/members", address="10.0.0.50", protocol_port=80)
+
+    def get(self, path: str) -> dict:
+        status, answer = self.server.ask("GET", f"/load-balancer/v2.0/lbaas/{path}")
+        assert status == 200, answer
+        return next(iter(answer.values()))
+
+    def provisioning(self) -> str:
+        return str(self.get(f"loadbalancers/{self.id}")["provisioning_status"])
+
+    def operating(self) -> tuple[str, str, str]:
+        """Of the balancer, the pool and the member."""
+        paths = (f"loadbalancers/{self.id}", f"pools/{self.pool}", f"pools/{self.pool}/members/{self.member}")
+        first, second, third = (str(self.get(path)["operating_status"]) for path in paths)
+        return first, second, third
+
+    def _make(self, kind: str, path: str = "", **values: object) -> str:
+        status, answer = self.server.ask("POST", f"/load-balancer/v2.0/lbaas/{path or kind + 's'}", {kind: values})
+        assert status == 201, answer
+        self.id = self.id or answer[kind]["id"]
+        until(lambda: self.provisioning() == "ACTIVE")
+        return str(answer[kind]["id"])
+
+
+def test_load_balancers_are_told_of(cluster, servers):
+    here, there = servers
+    host = cluster.host("balancing", [there], balancing=True)
+    balancer = Balancer(here)
+    until(lambda: f"loadbalancer/{balancer.id}" in host.holds)
+    until(lambda: balancer.operating() == ("ONLINE", "ONLINE", "NO_MONITOR"))
+    for state, shown in (("down", ("ERROR", "ERROR", "ERROR")), ("up", ("ONLINE",) * 3)):
+        host.stream.member_states({balancer.id: {balancer.member: state}, "unknown": None})
+        assert until(lambda shown=shown: balancer.operating() == shown) < 2
+    for worker, octets in (("1.1", 100), ("1.1", 150), ("2.2", 30)):
+        counts = Traffic(bytes_in=octets, total_connections=1)
+        assert host.stream.traffic({balancer.listener: {worker: counts}, "unknown": {"1.1": counts}})
+    until(lambda: balancer.get(f"loadbalancers/{balancer.id}/stats")["bytes_in"] == 180)
+    assert here.ask("DELETE", f"/load-balancer/v2.0/lbaas/loadbalancers/{balancer.id}?cascade=true")[0] == 204
+    until(lambda: f"loadbalancer/{balancer.id}" not in host.holds)
 
 
 class TestSlices:
