@@ -4,6 +4,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from netloom.model.errors import Conflict
 from netloom.model.fields import Resource
 from netloom.model.networks import NETWORK
@@ -15,6 +17,7 @@ from netloom.rules import addresses, ports, reading
 from netloom.rules.context import Context
 from netloom.rules.lb_errors import SubresourceNotFound, ValidationException, VIPAddressConflict
 from netloom.store.database import Tx
+from netloom.store.tables.loadbalancers import LB_BINDINGS
 
 View = dict[str, Any]
 ONE_OF = "VIP must contain one of: vip_port_id, vip_network_id, vip_subnet_id."
@@ -66,12 +69,21 @@ def release(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> None:
         ports.update_internal(tx, context, port, {"device_owner": "", "device_id": "", "binding:host_id": ""})
 
 
-def protect(tx: Tx, context: Context, port_id: str, groups: Sequence[str]) -> None:
-    """Put the port of a VIP into these security groups; into none: it is not filtered. Raises SubresourceNotFound."""
+def protect(tx: Tx, context: Context, balancer: Mapping[str, Any], groups: Sequence[str]) -> None:
+    """Put the ports of a load balancer into these security groups; into none: they are not filtered.
+
+    Raises SubresourceNotFound.
+    """
     for group in groups:
         named(tx, context, SECURITY_GROUP, group)
-    port = reading.by_ids(tx, context, PORT, [port_id])[0]
-    ports.update_internal(tx, context, port, {"port_security_enabled": bool(groups), "security_groups": list(groups)})
+    changes: View = {"port_security_enabled": bool(groups), "security_groups": list(groups)}
+    table = LB_BINDINGS.c
+    elect = sa.select(table.port_id).where(table.loadbalancer_id == balancer["id"], table.port_id.is_not(None))
+    electing = [key for (key,) in tx.tuples(elect)]
+    pairs = [{"ip_address": balancer["vip_address"]}] if groups else []
+    for port in reading.by_ids(tx, context, PORT, [balancer["vip_port_id"], *electing]):
+        more = {"allowed_address_pairs": pairs} if port["id"] in electing else {}
+        ports.update_internal(tx, context, port, changes | more)
 
 
 def named(tx: Tx, context: Context, resource: Resource, object_id: str) -> View:

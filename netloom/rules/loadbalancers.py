@@ -77,7 +77,7 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     if changes.get("vip_qos_policy_id"):
         raise ValidationException(detail=f"QoS policy {changes['vip_qos_policy_id']} not found")
     if "vip_sg_ids" in changes:
-        lb_vips.protect(tx, context, current["vip_port_id"], changes["vip_sg_ids"])
+        lb_vips.protect(tx, context, current, changes["vip_sg_ids"])
     write(tx, LOADBALANCERS, current, changes)
     return lb_reading.get(tx, context, LOADBALANCER, current["id"])
 

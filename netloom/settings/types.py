@@ -150,7 +150,8 @@ def database(text: str) -> str:
 
 def service_plugin(text: str) -> str:
     """A service plugin's name, also from the name of Neutron's class for it: ``neutron.services.NAME.…``."""
-    return text.removeprefix("neutron.services.").partition(".")[0]
+    name = text.removeprefix("neutron_lbaas.services.").removeprefix("neutron.services.").partition(".")[0]
+    return "lbaas" if name == "loadbalancer" else name
 
 
 def page_limit(text: str | int) -> int:

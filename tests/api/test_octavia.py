@@ -426,6 +426,13 @@ def test_two_hosts_and_their_election(highly_available, alice, subnet):
     electing = admin.get(f"ports?device_id=lb-{first['id']}&name=octavia-lb-vrrp-{first['id']}")["ports"]
     assert sorted(port["binding:host_id"] for port in electing) == hosts.of(first["id"])
     alice.fails(409, "ServicePortInUse", "DELETE", f"ports/{electing[0]['id']}")
+    hosts.tell()
+    group = alice.post("security-groups", {"security_group": {"name": "web"}})["security_group"]["id"]
+    lb.put(f"loadbalancers/{first['id']}", {"loadbalancer": {"vip_sg_ids": [group]}})
+    for each in electing:
+        port = alice.get(f"ports/{each['id']}")["port"]
+        assert port["security_groups"] == [group]
+        assert [pair["ip_address"] for pair in port["allowed_address_pairs"]] == [first["vip_address"]]
     dead, other = hosts.of(first["id"])
     hosts.die(dead)
     hosts.come("four")

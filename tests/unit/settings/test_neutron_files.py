@@ -158,6 +158,7 @@ def test_an_agent_does_not_load_what_only_servers_need():
         ("service_plugins = neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"l3_router"}),
         ("service_plugins = trunk,neutron.services.l3_router.l3_router_plugin.L3RouterPlugin", {"trunk", "l3_router"}),
         ("service_plugins = neutron.services.trunk.plugin.TrunkPlugin", {"trunk"}),
+        ("service_plugins = neutron.services.loadbalancer.plugin.LoadBalancerPlugin", {"lbaas"}),
     ],
 )
 def test_service_plugins(tmp_path, text, plugins):
