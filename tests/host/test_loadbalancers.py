@@ -58,7 +58,7 @@ def test_members_serve_in_turn_and_one_that_dies_is_left_out_until_it_returns(wo
 def test_a_reload_under_load_loses_no_request_and_forgets_nothing(world: World) -> None:
     world.balance(lb.listener(), lb.pool(1, member(2), member(3), member(9), monitor=QUICK))
     eventually(lambda: "DOWN" in state(world, 9), "nobody is there")
-    (before,) = world.workers("host1")
+    before = world.workers("host1")[0]
     with Load(world) as load:
         for number in range(20, 28):
             others = [member(2), member(9)] + [member(3, id=f"member-{number}")] * (number % 2)
@@ -81,7 +81,7 @@ def test_a_client_stays_with_its_member_also_over_a_reload(world: World) -> None
     world.balance(lb.listener(), pool)
     eventually(lambda: len(set(world.answers()) & BOTH) == 1, "one member serves it")
     first = world.ask()
-    (before,) = world.workers("host1")[:1]
+    before = world.workers("host1")[0]
     world.balance(lb.listener(timeout_client_data=40000), pool)
     successor(world, before)
     assert set(world.answers(6)) == {first}
@@ -145,7 +145,7 @@ def test_a_configuration_that_haproxy_refuses_is_told_and_the_one_before_serves_
 def test_a_killed_master_leaves_no_worker_that_serves_what_was(world: World) -> None:
     world.balance(lb.listener(), lb.pool(1, member(2), monitor=QUICK))
     eventually(lambda: world.answers() == ["vm2"] * 4, "the first member serves")
-    (worker,) = world.workers("host1")
+    worker = world.workers("host1")[0]
     (master,) = [int(line.split()[0]) for line in world.admin("host1", "show proc").splitlines() if " master " in line]
     os.kill(master, signal.SIGKILL)
     eventually(lambda: not world.refused(lb.listener(), lb.pool(1, member(3), monitor=QUICK)), "it is started again")
@@ -155,7 +155,7 @@ def test_a_killed_master_leaves_no_worker_that_serves_what_was(world: World) -> 
 
 def test_nothing_is_left_of_one_that_goes(world: World) -> None:
     world.balance(lb.listener(), lb.pool())
-    (worker,) = world.workers("host1")[:1]
+    worker = world.workers("host1")[0]
     name = f"loadbalancer/{world.id_on('host1')}"
     gone = world.hosts.worlds["host1"].fragments.pop(name)
     world.apply()
