@@ -29,9 +29,11 @@ def begin(tx: Tx, context: Context, balancer_id: str, allowed: Sequence[str] = R
     Raises: LoadBalancerNotFound, ImmutableObject when its state is not one of ``allowed``.
     """
     table = LOADBALANCERS.c
+    mine = table.id == balancer_id
+    # Two statements: who has waited for the lock must see what the one before has done.
+    tx.execute(sa.select(table.id).where(mine).with_for_update(key_share=True))
     state = provisioning(table.id, binding.alive_since(tx, context)).label("provisioning_status")
-    statement = sa.select(LOADBALANCERS, state).where(table.id == balancer_id)
-    found = tx.row(statement.with_for_update(of=LOADBALANCERS, key_share=True))
+    found = tx.row(sa.select(LOADBALANCERS, state).where(mine))
     if found is None:
         raise lb_reading.not_found(LOADBALANCER, balancer_id)
     if found["provisioning_status"] not in allowed:

@@ -28,7 +28,7 @@ def provisioning(
     ``made``, ``touched``: the balancer's generations of the object's creation and last change; none: its own.
     What was not touched since is as it was.
     """
-    table = LOADBALANCERS.alias("of")
+    table = LOADBALANCERS.alias("balancer_of")
     untouched = sa.false() if touched is None else touched < table.c.generation
     new = table.c.generation == (1 if made is None else made)
     pending = sa.case((untouched, "ACTIVE"), (new, "PENDING_CREATE"), else_="PENDING_UPDATE")
