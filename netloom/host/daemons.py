@@ -37,6 +37,8 @@ _STEADY = 5.0
 """Seconds that a process must live for its death not to count as a failed start."""
 _LONGEST_PAUSE = 30.0
 """Seconds between the starts of a process that fails every time, at most."""
+_EXECUTES_ANEW, _SETTLING = "USR2", 3.0
+"""What haproxy's master is told to reload by, and the seconds that it may take until it hears that again."""
 _LOG_LIMIT = 1 << 20
 """Bytes of a log, above which the next start begins it anew."""
 
@@ -161,14 +163,18 @@ class Daemons:
         return want.reload_signal == "restart" or not self._handles(have.name, want.reload_signal)
 
     def _handles(self, name: str, signal_name: str) -> bool:
-        """Whether the process is ready for the signal: one that only just started would die of it."""
-        pid = self._running[name].record.pid
-        try:
-            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        except OSError:
-            return False
-        bit = 1 << signal.Signals[f"SIG{signal_name}"] - 1
-        return bool((int(status["SigCgt"], 16) | int(status["SigBlk"], 16)) & bit)
+        """Whether the process is ready for the signal: one that only just started would die of it.
+
+        One that executes itself anew to reload loses signals from when it has read its files until it is ready again,
+        so it is waited for.
+        """
+        pid, number = self._running[name].record.pid, signal.Signals[f"SIG{signal_name}"]
+        until = time.monotonic() + (_SETTLING if signal_name == _EXECUTES_ANEW else 0)
+        while True:
+            caught, blocked = _disposition(pid, number)
+            if caught or time.monotonic() >= until:
+                return caught or blocked
+            time.sleep(0.01)
 
     def _reload(self, daemon: Daemon) -> None:
         running = self._running[daemon.name]
@@ -355,6 +361,16 @@ def _start_time(pid: int) -> int:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
+
+
+def _disposition(pid: int, number: int) -> tuple[bool, bool]:
+    """Whether a process has a handler for a signal, and whether it has it wait."""
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
+        return False, False
+    bit = 1 << number - 1
+    return bool(int(status["SigCgt"], 16) & bit), bool(int(status["SigBlk"], 16) & bit)
 
 
 def _lives_in(pid: int, namespace: str) -> bool:
