@@ -52,6 +52,7 @@ global
 {extra}defaults
     retries 3
     option redispatch 1
+    option contstats
     timeout http-request 30s
 peers handover
     bind 127.0.0.1:{peers_port}
