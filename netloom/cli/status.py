@@ -79,6 +79,10 @@ def _cloud(client: Client) -> list[tuple[str, str, str]]:
     bound = [port for port in ports if port.get("binding:host_id") and not port["device_owner"].startswith("network:")]
     active = sum(port["status"] == "ACTIVE" for port in bound)
     parts.append(("instances' ports", "ok" if active == len(bound) else "waiting", f"{active} of {len(bound)} active"))
+    balancers = client.get("/load-balancer/v2.0/lbaas/loadbalancers")["loadbalancers"]
+    failed = [entry["id"] for entry in balancers if entry["provisioning_status"] == "ERROR"]
+    detail = f"{len(balancers)}" + (f", in error (netloom status ID tells why): {', '.join(failed)}" if failed else "")
+    parts.append(("load balancers", "failed" if failed else "ok", detail))
     servers = client.get(f"/compute/v2.1/{client.project_id}/servers/detail?all_tenants=1")["servers"]
     wrong = [entry["name"] for entry in servers if entry["status"] == "ERROR"]
     detail = f"{len(servers)} instances" + (f", in error: {', '.join(wrong)}" if wrong else "")
