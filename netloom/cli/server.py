@@ -15,6 +15,10 @@ from netloom.cli.settings import configuration
 from netloom.settings.load import server_settings
 from netloom.settings.server import ServerSettings
 
+KEEP_ALIVE = 75
+"""Seconds that a connection may be idle. Clients ask every few seconds how an instance does, and would meet the end of
+theirs just when they ask again."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal."""
@@ -24,10 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     claim(settings.run_dir / SERVER)
     parts = compose(settings)
     calm_collector()
-    servers = [_server(parts.api, *settings.listen)]
+    servers = [http_server(parts.api, *settings.listen)]
     if parts.metadata is not None:
         addresses = _metadata_addresses(settings)
-        servers += [_server(parts.metadata, address, settings.metadata_port) for address in addresses]
+        servers += [http_server(parts.metadata, address, settings.metadata_port) for address in addresses]
 
     async def serve() -> None:
         await asyncio.gather(*(server.serve() for server in servers))
@@ -45,7 +49,8 @@ def _metadata_addresses(settings: ServerSettings) -> list[str]:
     return [address] if address == "0.0.0.0" else sorted({"127.0.0.1", address})  # noqa: S104 - asked for
 
 
-def _server(application: Any, address: str, port: int) -> uvicorn.Server:
+def http_server(application: Any, address: str, port: int) -> uvicorn.Server:
+    """A server of an ASGI application, not yet started."""
     return uvicorn.Server(
         uvicorn.Config(
             application,
@@ -53,6 +58,7 @@ def _server(application: Any, address: str, port: int) -> uvicorn.Server:
             port=port,
             log_level="warning",
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=3,
             ws_ping_interval=10,
             ws_ping_timeout=20,

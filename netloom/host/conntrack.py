@@ -11,6 +11,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 
 from netloom.host.failures import failure
 from netloom.host.namespaces import inside
@@ -48,6 +49,10 @@ def _forget(namespace: str, families: Iterable[int], doomed: Callable[[dict[int,
             if doomed(found)
         ]
         return sum(error is None for error in netlink.send(requests))  # one may have ended by itself
+
+
+def _in_zone(zones: Collection[bytes], found: dict[int, bytes]) -> bool:
+    return found.get(_ZONE) in zones
 
 
 def forget_addresses(addresses: Iterable[Address]) -> list[Failure]:
@@ -93,7 +98,7 @@ def forget_zones(tables: Changes[FilterTable]) -> list[Failure]:
         family = socket.AF_INET if have.family == 4 else socket.AF_INET6
         try:
             if gone:
-                _forget(have.namespace, [family], lambda found, gone=gone: found.get(_ZONE) in gone)  # type: ignore[misc]
+                _forget(have.namespace, [family], partial(_in_zone, gone))
         except OSError as error:
             failures.append(failure(want, error))
     return failures

@@ -44,7 +44,8 @@ class Said:
     def record(self) -> dict[str, str]:
         """The values by their names, where the table is of one thing."""
         assert self.columns in (["Field", "Value"], ["Property", "Value"]), self.text
-        return dict(tuple(row.values()) for row in self.rows)  # type: ignore[misc]
+        name, value = self.columns
+        return {row[name]: row[value] for row in self.rows}
 
 
 def _lines(text: str) -> Iterator[list[str]]:

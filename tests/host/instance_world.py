@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from netloom.host.instances import Instances, console_log
 from netloom.host.layout import Layout
@@ -48,7 +49,7 @@ def eventually(holds: Callable[[], object], seconds: float = 15, what: Callable[
         time.sleep(0.02)
 
 
-def guest(number: int, **changes: object) -> Instance:
+def guest(number: int, **changes: Any) -> Instance:
     """Instance number 1 to 9 of this run, with the address 10.77.0.1N."""
     one = Instance(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{RUN}{number}")),
@@ -58,7 +59,7 @@ def guest(number: int, **changes: object) -> Instance:
         vcpus=1,
         nics=(Nic(port_id=str(number), device=f"tap{RUN}-{number}", mac=f"fa:16:3e:00:00:0{number}", mtu=1450),),
     )
-    return replace(one, **changes)  # type: ignore[arg-type]
+    return replace(one, **changes)
 
 
 class Cloud:

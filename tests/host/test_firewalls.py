@@ -207,6 +207,10 @@ def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             town.close()
 
 
+with_linux_bridges = pytest.mark.parametrize("town", [plugs.HYBRID], indirect=True)
+"""Of what the other driver does not have: sets of members, zones of ports, bridges."""
+
+
 @pytest.fixture(autouse=True)
 def _anew(town: Town) -> None:
     """Each test begins with guest 1, which may send everything; the others have no rule, guest 2 in its own group."""
@@ -428,9 +432,8 @@ def ruleset() -> str:
     return run("nft", "-a", "-s", "list", "ruleset") + run("ipset", "save")
 
 
+@with_linux_bridges
 def test_members_come_and_go_without_a_rule_being_loaded(town: Town):
-    if town.driver != plugs.HYBRID:
-        pytest.skip("members are flows")
     town.put(group(2, rule(protocol=TCP, remote=MEMBERS)))
     before = run("nft", "-a", "-s", "list", "ruleset")
     town.world.members(MEMBERS, "10.0.0.1")
@@ -439,9 +442,8 @@ def test_members_come_and_go_without_a_rule_being_loaded(town: Town):
     assert "10.0.0.1" in run("ipset", "list", f"NIPv4{MEMBERS[:24]}")
 
 
+@with_linux_bridges
 def test_connections_of_a_port_are_forgotten_when_it_goes(town: Town):
-    if town.driver != plugs.HYBRID:
-        pytest.skip("connections of networks stay")
     town.put(group(2, rule()))
     assert town.passes(1, between(1, 2, TCP, 22, sport=51000), 2)
     tap, raw = names.tap(port(2).id), run("iptables-save", "-t", "raw").splitlines()
@@ -451,10 +453,9 @@ def test_connections_of_a_port_are_forgotten_when_it_goes(town: Town):
     assert f"zone={zone} " not in run("conntrack", "-L")
 
 
+@with_linux_bridges
 def test_a_guest_does_not_reach_its_host_past_the_switch(town: Town):
     """Also one whose Linux bridge is Nova's, and in no device group of ours."""
-    if town.driver != plugs.HYBRID:
-        pytest.skip("it has no Linux bridge")
     town.apply()
     (bridge,) = json.loads(run("ip", "-json", "link", "show", names.hybrid_bridge(port(1).id)))
     mac = bridge["address"]

@@ -278,8 +278,10 @@ def test_an_agent_killed_while_it_applies_is_followed_by_one_that_converges(lab)
         lab.host.close()
         child = os.fork()
         if child == 0:
-            Host(lab.box.layout).apply(plans[turn % 2])
-            os._exit(0)
+            try:  # whatever happens, the child must not go on as a second run of the tests
+                Host(lab.box.layout).apply(plans[turn % 2])
+            finally:
+                os._exit(0)
         killer = threading.Timer(milliseconds / 1000, os.kill, (child, signal.SIGKILL))
         killer.start()
         # WNOWAIT keeps the number taken until the killer is done with it.

@@ -174,5 +174,5 @@ def test_sub_ports_come_and_go_under_traffic_and_the_others_do_not_notice(site):
     found = re.search(r"(\d+) packets transmitted, (\d+) packets received", said)
     assert found, said[-300:]
     sent, received = map(int, found.groups())
-    assert sent > 100
+    assert sent > 30, "there was hardly any traffic"
     assert received >= sent - 1, "the last may be on its way"

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from netloom.host import channels, relay
 class Joined:
     """A relay in a thread: we type at one end, and play the machine at the other."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         ours, self.machine = socket.socketpair()
         source, self.keyboard = os.pipe()
         self.screen, sink = os.pipe()
@@ -22,7 +23,7 @@ class Joined:
 
         def run() -> None:
             with ours:
-                relay.relay(ours, source, sink, **options)  # type: ignore[arg-type]
+                relay.relay(ours, source, sink, **options)
             os.close(source)
             os.close(sink)
 
