@@ -4,7 +4,6 @@ Source: haproxy 2.6 management guide, 9.3 (commands) and 9.4 (master socket).
 """
 
 import csv
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,6 +15,7 @@ import structlog
 from netloom.feed.fragments import LoadBalancer
 from netloom.feed.protocol import Traffic
 from netloom.host.elections import ACTIVE
+from netloom.host.questions import ask
 from netloom.plan import loadbalancers
 from netloom.plan.haproxy import UDP
 from netloom.plan.intent import Intent
@@ -173,12 +173,12 @@ def look(path: Path) -> Look:
     Raises:
         OSError: it does not answer, or has no process that serves.
     """
-    workers = [words[:3] for line in ask(path, "show proc").splitlines() if (words := line.split())[1:2] == ["worker"]]
+    workers = [words[:3] for line in _ask(path, "show proc").splitlines() if (words := line.split())[1:2] == ["worker"]]
     if not workers:
         raise ConnectionError("no worker runs")
     pids = [pid for pid, _, _ in sorted(workers, key=lambda worker: int(worker[2]))]
     # Listeners and members alone: 1 and 4, in the manual's words.
-    told = ask(path, "\n".join(f"@!{pid} show info\n@!{pid} show stat -1 5 -1" for pid in pids))
+    told = _ask(path, "\n".join(f"@!{pid} show info\n@!{pid} show stat -1 5 -1" for pid in pids))
     members: dict[str, str] = {}
     traffic: dict[tuple[str, str], Traffic] = {}
     for position, (worker, rows) in enumerate(_blocks(told)):
@@ -188,6 +188,10 @@ def look(path: Path) -> Look:
             elif position == 0 and members.get(row["svname"]) != "down":
                 members[row["svname"]] = _state(row)
     return Look(members, traffic)
+
+
+def _ask(path: Path, questions: str) -> str:
+    return ask(path, questions, TIMEOUT).decode(errors="replace")
 
 
 def _blocks(told: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
@@ -210,23 +214,6 @@ def _state(row: Mapping[str, str]) -> str:
 def _traffic(row: Mapping[str, str]) -> Traffic:
     names = ("bin", "bout", "scur", "stot", "ereq")
     return Traffic(*(int(row[name] or 0) for name in names))
-
-
-def ask(path: Path, questions: str) -> str:
-    """What haproxy answers at a socket to questions, one per line.
-
-    Raises:
-        OSError: it does not.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-        connection.settimeout(TIMEOUT)
-        connection.connect(str(path))
-        connection.sendall(f"{questions}\n".encode())
-        connection.shutdown(socket.SHUT_WR)
-        answer = bytearray()
-        while part := connection.recv(1 << 16):
-            answer += part
-    return answer.decode(errors="replace")
 
 
 def unserved(intent: Intent, settings: PlanSettings) -> list[Failure]:

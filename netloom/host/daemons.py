@@ -14,7 +14,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -26,6 +25,7 @@ import msgspec
 from netloom.host.failures import failure
 from netloom.host.layout import Layout
 from netloom.host.namespaces import RUN_NETNS, inside
+from netloom.host.questions import ask
 from netloom.state import Changes, Daemon, Failure
 
 _MARK = "NETLOOM_AGENT"
@@ -332,20 +332,6 @@ class Daemons:
                 ours = session not in known and (session in lost or (unrecorded and session == pid))
                 if ours and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     os.kill(pid, signal.SIGTERM)
-
-
-def ask(address: str, question: str, seconds: float = 1.0) -> bytes:
-    """The answer of a process to a line on its UNIX socket, up to the end of the connection.
-
-    Raises:
-        OSError: it does not answer in time.
-    """
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(seconds)
-        connection.connect(address)
-        connection.sendall(f"{question}\n".encode())
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def _placed(argument: str, places: dict[str, str]) -> str:

@@ -1,5 +1,6 @@
 """A load balancer on real hosts: servers in namespaces behind it, and a client that asks them by way of the VIP."""
 
+import contextlib
 import http.client
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import msgspec
 
 from netloom.feed.fragments import AddressPair, FixedIp, HaGroup, HaPort, Listener, LoadBalancer, Member, Pool, Port
 from netloom.host.namespaces import inside
+from netloom.host.questions import ask
 from netloom.plan import loadbalancers
 from netloom.state import Failure
 from tests.host.cluster import Cluster, Guest
@@ -169,14 +171,18 @@ class World:
         return found
 
     def admin(self, host: str, question: str) -> str:
-        """What haproxy says on its admin socket."""
+        """What haproxy says on its admin socket, after a reload if it is at one."""
         run = self.cluster.nodes[host].layout.run_dir
-        name = loadbalancers.daemon(self.id_on(host))
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
-            client.connect(str(run / "daemons" / name / loadbalancers.ADMIN_SOCKET))
-            client.sendall(f"{question}\n".encode())
-            return b"".join(iter(lambda: client.recv(1 << 16), b"")).decode()
+        path = run / "daemons" / loadbalancers.daemon(self.id_on(host)) / loadbalancers.ADMIN_SOCKET
+        told: list[bytes] = []
+
+        def answers() -> bool:
+            with contextlib.suppress(ConnectionError):
+                told.append(ask(path, question))
+            return bool(told)
+
+        eventually(answers, "it answers")
+        return told[0].decode()
 
     def workers(self, host: str) -> list[int]:
         """haproxy's processes that serve, the newest first."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.host.daemons import ask
+from netloom.host.questions import ask
 
 
 def test_the_answer_is_all_that_comes_up_to_the_end(tmp_path: Path) -> None:
