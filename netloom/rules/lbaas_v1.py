@@ -147,7 +147,7 @@ def update_vip(tx: Tx, context: Context, current: View, changes: View) -> View:
     begin(tx, context, current["pool_id"], ANY)
     if pool_id != current["pool_id"]:
         target = _pool_for_vip(tx, context, current | {"pool_id": pool_id})
-        begin(tx, context, target["id"], ANY)
+        changes |= _fresh(begin(tx, context, target["id"], ANY))
         table = LOADBALANCERS.c
         place = tx.row(sa.select(*(table[name] for name in NOWHERE)).where(table.id == current["pool_id"]))
         _keep(tx, current["pool_id"], {})
@@ -187,7 +187,7 @@ def update_member(tx: Tx, context: Context, current: View, changes: View) -> Vie
     """Change a member, or its pool. Raises PoolNotFound, MemberExists."""
     begin(tx, context, current["pool_id"], ANY)
     if changes.get("pool_id", current["pool_id"]) != current["pool_id"]:
-        begin(tx, context, _named(tx, context, LB_POOL, changes["pool_id"])["id"], ANY)
+        changes |= _fresh(begin(tx, context, _named(tx, context, LB_POOL, changes["pool_id"])["id"], ANY))
         _check_member(tx, current, changes["pool_id"])
     return _written(tx, context, LB_MEMBER, current, changes)
 

@@ -58,13 +58,13 @@ def _pool(since: str) -> Columns:
         "vip_id": vip.scalar_subquery(),
         "lb_method": POOLS.c.lb_algorithm,
         "provider": _of_balancer("provider", POOLS),
-        "status": _status(POOLS.c.loadbalancer_id, since),
+        "status": _status(POOLS, POOLS.c.loadbalancer_id, since),
     }
 
 
 def _member(since: str) -> Columns:
     balancer = sa.select(POOLS.c.loadbalancer_id).where(POOLS.c.id == MEMBERS.c.pool_id).correlate(MEMBERS)
-    status = _status(balancer.scalar_subquery(), since)
+    status = _status(MEMBERS, balancer.scalar_subquery(), since)
     down = (status == "ACTIVE") & (MEMBERS.c.operating_status == "ERROR")
     return {"status": sa.case((down, "INACTIVE"), else_=status)}
 
@@ -77,7 +77,7 @@ def _monitor(since: str) -> Columns:
         .where(POOL_MONITORS.c.healthmonitor_id == HEALTHMONITORS.c.id, LOADBALANCERS.c.vip_port_id.is_not(None))
         .correlate(HEALTHMONITORS)
     )
-    return {"status": _status(balancer.scalar_subquery(), since)}
+    return {"status": _status(HEALTHMONITORS, balancer.scalar_subquery(), since)}
 
 
 def _vip(since: str) -> Columns:
@@ -88,7 +88,7 @@ def _vip(since: str) -> Columns:
         "port_id": _of_balancer("vip_port_id", LISTENERS),
         "pool_id": LISTENERS.c.default_pool_id,
         "session_persistence": kept.correlate(LISTENERS).scalar_subquery(),
-        "status": _status(LISTENERS.c.loadbalancer_id, since),
+        "status": _status(LISTENERS, LISTENERS.c.loadbalancer_id, since),
     }
 
 
@@ -103,11 +103,12 @@ def _of_balancer(column: str, table: sa.Table) -> sa.ColumnElement[Any]:
     return found.correlate(table).scalar_subquery()
 
 
-def _status(balancer: sa.ColumnElement[Any], since: str) -> sa.ColumnElement[Any]:
-    """PENDING_CREATE as long as there is no VIP, and then what the hosts say."""
-    table = LOADBALANCERS.alias("placed")
-    placed = sa.select(table.c.id).where(table.c.id == balancer, table.c.vip_port_id.is_not(None))
-    return sa.case((placed.correlate_except(table).exists(), provisioning(balancer, since)), else_=WAITING)
+def _status(table: sa.Table, balancer: sa.ColumnElement[Any], since: str) -> sa.ColumnElement[Any]:
+    """PENDING_CREATE as long as there is no VIP, and then what the hosts say: with it, all begin to be."""
+    vip = LISTENERS.alias("placed")
+    begun = sa.select(vip.c.made).where(vip.c.loadbalancer_id == balancer).correlate_except(vip).scalar_subquery()
+    made = sa.case((table.c.made > begun, table.c.made), else_=begun)
+    return sa.case((begun.is_not(None), provisioning(balancer, since, made)), else_=sa.literal(WAITING))
 
 
 def _assemble(tx: Tx, resource: Resource, rows: list[View]) -> list[View]:

@@ -132,7 +132,7 @@ def test_003_11_to_21_pools_members_monitors_and_vips(client, host):
     )
     vip = said["lb-vip-create"]["vip"]
     assert (vip["pool_id"], vip["connection_limit"]) == (client.ids["mypool"], -1)
-    assert vip["status"].startswith("PENDING_")
+    assert vip["status"] == "PENDING_CREATE"
     assert [each["id"] for each in said["lb-vip-list"]["vips"]] == [client.ids["myvip"]]
     host.apply()
     for line, kind in (("quantum lb-vip-list", "vips"), ("quantum lb-pool-list", "pools")):
