@@ -151,7 +151,11 @@ def _by_name(named: Mapping[str, str], name: str) -> str:
 
 
 def _erase_parts(tx: Tx, key: str) -> None:
-    """Remove the rows that hang on a load balancer, with their tags; foreign keys do most of it."""
+    """Remove the rows that hang on a load balancer, with their tags; foreign keys do most of it.
+
+    Listeners and their policies go by themselves: they refer to pools, whose removal PostgreSQL would refuse before it
+    came to them.
+    """
     pools = sa.select(POOLS.c.id).where(POOLS.c.loadbalancer_id == key)
     listeners = sa.select(LISTENERS.c.id).where(LISTENERS.c.loadbalancer_id == key)
     policies = sa.select(L7POLICIES.c.id).where(L7POLICIES.c.listener_id.in_(listeners))
@@ -166,3 +170,4 @@ def _erase_parts(tx: Tx, key: str) -> None:
     )
     tx.execute(TAGS.delete().where(TAGS.c.resource_id.in_(parts) | among(tx, TAGS.c.resource_id, monitors)))
     tx.execute(HEALTHMONITORS.delete().where(among(tx, HEALTHMONITORS.c.id, monitors), HEALTHMONITORS.c.api == 2))
+    tx.execute(LISTENERS.delete().where(LISTENERS.c.loadbalancer_id == key))
