@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.lab.cloud import LabCloud
 
+pytest_plugins = ("tests.databases",)
+
 
 def pytest_configure() -> None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -12,7 +12,6 @@ from netloom.store.database import Store
 from netloom.store.tables import feed, loadbalancers, network  # noqa: F401  (they fill the metadata)
 from netloom.store.tables.base import METADATA
 from tests.api.client import Api, TestClient, authenticate
-from tests.databases import postgresql  # noqa: F401  (a fixture)
 
 structlog.configure(
     processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)],

@@ -14,7 +14,6 @@ from netloom.settings.load import read, server_settings
 from netloom.standalone import cloud
 from netloom.store.database import Store
 from netloom.store.migrate import migrate
-from tests.databases import postgresql  # noqa: F401 - a fixture
 from tests.standalone.embedded_identity import Identity
 from tests.standalone.world import PASSWORDS, World
 
