@@ -212,6 +212,22 @@ def test_rebuild(world, host, net, server_id):
     assert world.server(server_id)["status"] == "ACTIVE"
 
 
+def test_addresses_of_access_and_how_changes_are_shown(world, host, net, server_id):
+    path = f"/servers/{server_id}"
+    given = {"accessIPv4": "192.0.2.1", "accessIPv6": "2001:db8:0:0::1"}
+    changed = world.compute("PUT", path, {"server": given}, minor=1)
+    shown = changed.body["server"]
+    assert (shown["accessIPv4"], shown["accessIPv6"]) == ("192.0.2.1", "2001:db8::1")
+    assert "key_name" not in shown
+    assert {name for [address] in shown["addresses"].values() for name in address} == {"version", "addr"}
+    assert world.compute("PUT", path, {"server": {"accessIPv4": "::1"}}).status == 400
+    rebuilt = act(world, server_id, {"rebuild": {"imageRef": world.image_id(), "accessIPv4": "192.0.2.2"}})
+    assert "key_name" in rebuilt.body["server"]
+    host.apply()
+    after = world.server(server_id)
+    assert (after["accessIPv4"], after["accessIPv6"]) == ("192.0.2.2", "2001:db8::1")
+
+
 def test_resize(world, host, net, server_id):
     assert act(world, server_id, {"confirmResize": None}).status == 409
     assert act(world, server_id, {"resize": {"flavorRef": "0"}}).status == 400  # it is that already

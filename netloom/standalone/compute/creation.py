@@ -104,6 +104,8 @@ def _rows(tx: Tx, asked: Asked, wish: Wish, flavor: Row, key: Row, hosts: Sequen
         "security_groups": list(wish.security_groups) or ["default"],
         "config_drive": wish.config_drive,
         "disk_config": wish.disk_config,
+        "access_ip_v4": wish.access.get("access_ip_v4"),
+        "access_ip_v6": wish.access.get("access_ip_v6"),
         "reservation_id": reservation,
         "created_at": now,
         "updated_at": now,

@@ -11,12 +11,15 @@ from netloom.standalone.compute.creation import NO_HOST, fitting_image, moment, 
 from netloom.standalone.compute.flavors import find_flavor
 from netloom.standalone.compute.servers import changeable, existing
 from netloom.standalone.compute.values import optional_text
-from netloom.standalone.compute.wishes import checked_name, metadata_of, user_data_of
+from netloom.standalone.compute.wishes import access_of, checked_name, metadata_of, user_data_of
 from netloom.standalone.web import Problem, Reply
 from netloom.store.database import Tx
 from netloom.store.tables.compute import SERVERS
 
-REBUILDABLE = {"imageRef", "name", "metadata", "description", "user_data", "adminPass", "OS-DCF:diskConfig"}
+REBUILDABLE = {
+    "imageRef", "name", "metadata", "description", "user_data", "adminPass", "OS-DCF:diskConfig", "accessIPv4",
+    "accessIPv6",
+}  # fmt: skip
 
 
 def rebuild(compute: Compute, asked: Asked, argument: Any) -> Reply:
@@ -35,14 +38,14 @@ def rebuild(compute: Compute, asked: Asked, argument: Any) -> Reply:
         } | _described(given, asked)
         _begin(tx, asked, row, "rebuild", "rebuilding", values)
         row = existing(tx, asked)
-        shown = views.server(row, asked, views.details(tx, [row["id"]]))
+        shown = views.rebuilt(row, asked, views.details(tx, [row["id"]]))
     shown["adminPass"] = given.get("adminPass") or new_password()
     return Reply({"server": shown}, 202)
 
 
 def _described(given: Row, asked: Asked) -> Row:
     """What else a rebuild may change, where it says so."""
-    values: Row = {}
+    values = access_of(given)
     if "name" in given:
         values["name"] = checked_name(given["name"])
     if "metadata" in given:

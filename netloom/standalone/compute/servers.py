@@ -223,9 +223,9 @@ def _listing(rows: list[Row], shown: list[Row], asked: Asked, path: str) -> Repl
 
 
 def update(compute: Compute, asked: Asked) -> Reply:
-    """PUT servers/ID: name, description, host name."""
+    """PUT servers/ID: name, description, host name, addresses that it is reached by."""
     given = asked.call.member("server")
-    values: Row = {}
+    values: Row = wishes.access_of(given)
     if "name" in given:
         values["name"] = wishes.checked_name(given["name"])
     if "description" in given and asked.minor >= 19:
@@ -237,7 +237,7 @@ def update(compute: Compute, asked: Asked) -> Reply:
         values["updated_at"] = moment(tx)
         tx.execute(sa.update(SERVERS).where(SERVERS.c.id == row["id"]).values(values))
         tx.changed("server", row["id"])
-        return Reply({"server": views.server(row | values, asked, views.details(tx, [row["id"]]))})
+        return Reply({"server": views.changed(row | values, asked, views.details(tx, [row["id"]]))})
 
 
 def delete(compute: Compute, asked: Asked) -> Reply:

@@ -29,6 +29,11 @@ RESHAPING = {"rebuilding": "REBUILD", "resize_finish": "RESIZE", "resize_reverti
 UNDER_WAY = RESHAPING | {"rebooting": "REBOOT", "rebooting_hard": "HARD_REBOOT"}
 """What is shown of an active instance while something is under way."""
 
+EXTENDED = (
+    "OS-EXT-", "OS-SRV-USG:", "os-extended-volumes:", "config_drive", "host_status", "key_name", "security_groups",
+)  # fmt: skip
+"""What names begin with that extensions of the API added to instances and addresses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Details:
@@ -131,8 +136,8 @@ def server(row: Row, asked: Asked, known: Details) -> Row:
         "created": f"{row['created_at'][:19]}Z",
         "updated": f"{row['updated_at'][:19]}Z",
         "addresses": addresses(known.nics.get(row["id"], ())),
-        "accessIPv4": "",
-        "accessIPv6": "",
+        "accessIPv4": row["access_ip_v4"] or "",
+        "accessIPv6": row["access_ip_v6"] or "",
         "links": links(row["id"], asked),
         "OS-DCF:diskConfig": row["disk_config"],
         "OS-EXT-AZ:availability_zone": row["availability_zone"],
@@ -152,6 +157,25 @@ def server(row: Row, asked: Asked, known: Details) -> Row:
     if row["fault"] and name == "ERROR":
         shown["fault"] = {key: value for key, value in row["fault"].items() if key != "details" or asked.is_admin}
     return shown | _newer(row, asked) | (_for_admins(row, asked) if asked.is_admin else {})
+
+
+def changed(row: Row, asked: Asked, known: Details) -> Row:
+    """An instance as the answer to a change of it shows it: before microversion 2.75 without what extensions added."""
+    shown = server(row, asked, known)
+    if asked.minor >= 75:
+        return shown
+    for address in (entry for entries in shown["addresses"].values() for entry in entries):
+        for name in [name for name in address if name.startswith(EXTENDED)]:
+            del address[name]
+    return {name: value for name, value in shown.items() if not name.startswith(EXTENDED)}
+
+
+def rebuilt(row: Row, asked: Asked, known: Details) -> Row:
+    """An instance as the answer to its rebuild shows it: with what a rebuild may change."""
+    added = {name: row[name] for minor, name in ((54, "key_name"), (57, "user_data")) if asked.minor >= minor}
+    shown = changed(row, asked, known)
+    shown.pop("OS-EXT-SRV-ATTR:user_data", None)
+    return shown | added
 
 
 def _newer(row: Row, asked: Asked) -> Row:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ class Wish:
     """Set when an administrator names it."""
     least: int
     most: int
+    access: Row
+    """The addresses in ``accessIPv4`` and ``accessIPv6``, as columns."""
     disk_config: str
     config_drive: str
     reservation: bool
@@ -65,6 +68,7 @@ def parse(asked: Asked) -> Wish:
         host=host,
         least=least,
         most=most,
+        access=access_of(given),
         disk_config=_disk_config(given.get("OS-DCF:diskConfig", "MANUAL")),
         config_drive="True" if str(given.get("config_drive", "")).lower() in ("true", "1") else "",
         reservation=given.get("return_reservation_id") in (True, "True", "true"),
@@ -159,6 +163,22 @@ def metadata_of(value: Any) -> dict[str, str]:
     if not all(re.fullmatch(r"[a-zA-Z0-9\-_:. ]{1,255}", key) for key in value):
         raise invalid("metadata", value, "Keys are of letters, digits, '-', '_', ':', '.' and ' '")
     return value
+
+
+def access_of(given: Row) -> Row:
+    """The columns for the addresses by which an owner says that an instance is reached: of those that are given.
+
+    Raises:
+        Problem: 400.
+    """
+    columns: Row = {}
+    for version, kind in ((4, ipaddress.IPv4Address), (6, ipaddress.IPv6Address)):
+        if (name := f"accessIPv{version}") in given:
+            try:
+                columns[f"access_ip_v{version}"] = str(kind(str(given[name])))
+            except ValueError:
+                raise invalid(name, given[name], f"It must be an IPv{version} address") from None
+    return columns
 
 
 def _zone(given: Row, asked: Asked) -> tuple[str, str]:

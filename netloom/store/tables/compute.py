@@ -67,6 +67,8 @@ SERVERS = sa.Table(
     sa.Column("metadata", sa.JSON, nullable=False, default=dict),
     sa.Column("tags", sa.JSON, nullable=False, default=list),
     sa.Column("security_groups", sa.JSON, nullable=False, default=list, doc="Names or ids as asked for."),
+    sa.Column("access_ip_v4", sa.String(64), doc="What its owner says that it is reached by."),
+    sa.Column("access_ip_v6", sa.String(64)),
     sa.Column("config_drive", sa.String(8), nullable=False, default=""),
     sa.Column("disk_config", sa.String(8), nullable=False, default="MANUAL"),
     sa.Column("reservation_id", sa.String(16), nullable=False),
