@@ -248,16 +248,21 @@ def _members(tx: Tx, pool_ids: Collection[str]) -> Mapping[str, list[Member]]:
         found[row["pool_id"]].append(
             Member(
                 id=row["id"],
-                address=row["address"],
+                address=_canonical(row["address"]),
                 port=row["protocol_port"],
                 weight=1 if row["weight"] is None else row["weight"],
                 backup=bool(row["backup"]),
                 admin_state_up=row["admin_state_up"],
-                monitor_address=row["monitor_address"] or "",
+                monitor_address=_canonical(row["monitor_address"]) if row["monitor_address"] else "",
                 monitor_port=row["monitor_port"] or 0,
             )
         )
     return found
+
+
+def _canonical(address: str) -> str:
+    """The one form of an address: the API keeps those of members as they were given."""
+    return str(ipaddress.ip_address(address))
 
 
 def _monitors(tx: Tx, pool_ids: Collection[str]) -> Mapping[str, HealthMonitor]:

@@ -204,15 +204,17 @@ class Uuid(Kind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpAddress(Kind):
-    """An IPv4 or IPv6 address, in canonical form."""
+    """An IPv4 or IPv6 address, in canonical form, or in that in which it was given."""
 
+    as_given: bool = False
     sql: ClassVar[str] = "text"
 
     def check(self, value: Any) -> Any:
         try:
             if not isinstance(value, str) or "%" in value:
                 raise ValueError
-            return str(ipaddress.ip_address(value))
+            canonical = str(ipaddress.ip_address(value))
+            return value if self.as_given else canonical
         except ValueError:
             raise Invalid(f"'{value}' is not a valid IP address") from None
 

@@ -42,7 +42,10 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     """Change a policy, or its place. Raises as ``create``."""
     balancer = begin(tx, context, current[lb_reading.BALANCER])
     listener = lb_reading.get(tx, context, LISTENER, current["listener_id"])
-    filled = lb_values.policy(current | _target_changes(changes))
+    changes = _target_changes(changes)
+    other = changes.get("action", current["action"]) != current["action"]
+    # The code belongs to the action, and another action has its own.
+    filled = lb_values.policy(current | ({"redirect_http_code": None} if other else {}) | changes)
     if pool_id := filled["redirect_pool_id"]:
         lb_values.pair(listener["protocol"], pools_of(tx, balancer["id"], [pool_id])[pool_id])
     targets = (*lb_values.TARGETS.values(), "redirect_http_code")

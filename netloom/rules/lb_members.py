@@ -1,5 +1,6 @@
 """Members of pools (Octavia v2), one by one or all at once."""
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def replace(
 
 
 def _place(body: Mapping[str, Any]) -> Place:
-    return body["address"], body["protocol_port"]
+    return str(ipaddress.ip_address(body["address"])), body["protocol_port"]
 
 
 def _held(tx: Tx, context: Context, pool: View) -> dict[Place, View]:

@@ -200,6 +200,8 @@ def test_conflicts(lb, settled, balancer, listener, pool):
     members = f"pools/{pool['id']}/members"
     settled("member", members, address="10.0.0.11", protocol_port=80)
     lb.refused(409, "POST", members, {"member": {"address": "10.0.0.11", "protocol_port": 80}})
+    assert settled("member", members, address="2001:db8:0:0::1", protocol_port=80)["address"] == "2001:db8:0:0::1"
+    lb.refused(409, "POST", members, {"member": {"address": "2001:db8::1", "protocol_port": 80}})
     monitor = {"type": "TCP", "delay": 1, "timeout": 1, "max_retries": 1, "pool_id": pool["id"]}
     settled("healthmonitor", **monitor)
     lb.refused(409, "POST", "healthmonitors", {"healthmonitor": monitor})
@@ -265,6 +267,9 @@ def test_policies_keep_their_order(lb, hosts, settled, listener):
     lb.put(f"{path}/{first['id']}", {"l7policy": {"position": 7}})
     hosts.tell()
     assert [each["name"] for each in lb.get(f"{path}?sort=position:asc")[path]] == ["c", "b", "a"]
+    reject = lb.put(f"{path}/{url['id']}", {"l7policy": {"action": "REJECT"}})["l7policy"]
+    assert (reject["redirect_http_code"], reject["redirect_url"]) == (None, None)
+    hosts.tell()
     lb.delete(f"{path}/{url['id']}")
     hosts.tell()
     assert [(each["name"], each["position"]) for each in lb.get(f"{path}?sort=position:asc")[path]] == [
