@@ -13,7 +13,14 @@ import tempfile
 
 from openstackclient import shell
 
-PACKAGES = ("compute.v2", "identity.v3", "image.v2", "network.v2", "common")
+PACKAGES = (
+    "openstackclient.compute.v2",
+    "openstackclient.identity.v3",
+    "openstackclient.image.v2",
+    "openstackclient.network.v2",
+    "openstackclient.common",
+    "octaviaclient.osc.v2",
+)
 
 
 def main() -> None:
@@ -21,9 +28,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for package in PACKAGES:
-        path = importlib.import_module(f"openstackclient.{package}").__path__
+        path = importlib.import_module(package).__path__
         for module in pkgutil.iter_modules(path):
-            importlib.import_module(f"openstackclient.{package}.{module.name}")
+            importlib.import_module(f"{package}.{module.name}")
     shell.main(["module", "list"])  # what else is loaded at the first command
     sys.stdout.flush()  # else every child would print what is left in the buffer
     for line in sys.stdin:
