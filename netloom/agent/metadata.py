@@ -24,7 +24,7 @@ import urllib3
 
 from netloom.feed.fragments import Port
 from netloom.plan.intent import Intent
-from netloom.plan.metadata import NETWORK_HEADER, ROUTER_HEADER
+from netloom.plan.metadata import FORWARDED_HEADER, NETWORK_HEADER, ROUTER_HEADER
 
 PASSED_ON = {200, 400, 403, 404, 405, 409, 502, 503, 504}
 """Answers of Nova that instances see as they are; any other is a failure of Nova (502)."""
@@ -131,7 +131,7 @@ class Responder:
         """Answer one request. ``headers`` gives all values of a header by its name."""
         if not target.startswith("/"):
             return _status(HTTPStatus.BAD_REQUEST)
-        peers = headers("X-Forwarded-For")
+        peers = headers(FORWARDED_HEADER)
         networks, routers = headers(NETWORK_HEADER), headers(ROUTER_HEADER)
         if len(peers) != 1 or len(networks) + len(routers) != 1:
             return _status(HTTPStatus.NOT_FOUND)
@@ -144,7 +144,7 @@ class Responder:
 
     def _ask(self, port: Port, method: str, target: str, peer: str, body: bytes) -> Answer:
         identity = {
-            "X-Forwarded-For": peer,
+            FORWARDED_HEADER: peer,
             "X-Instance-ID": port.device_id,
             "X-Tenant-ID": port.project_id,
             "X-Instance-ID-Signature": sign(self._nova.shared_secret, port.device_id),

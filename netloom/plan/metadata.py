@@ -1,7 +1,7 @@
 """The metadata proxy: one haproxy for the whole host, with a frontend in each namespace that needs one.
 
 It tells the responder (netloom/agent/metadata.py) behind its UNIX socket through which router or network a
-request came, as nothing else tells two instances of the same address apart, and lets no client say so itself.
+request came, as nothing else tells two instances of the same address apart, and refuses who says so itself.
 Its master keeps root, as entering namespaces needs it; the workers that read requests do not.
 It is told of a namespace once that is there, so that one that cannot be made takes nothing from the others.
 """
@@ -23,14 +23,10 @@ ADDRESS6 = "fe80::a9fe:a9fe"
 SOCKET = "metadata.sock"
 """Of the responder, in the agent's run directory, which is the proxy's working directory."""
 ROUTER_HEADER, NETWORK_HEADER = "X-Neutron-Router-ID", "X-Neutron-Network-ID"
-IDENTITY_HEADERS = (
-    ROUTER_HEADER,
-    NETWORK_HEADER,
-    "X-Forwarded-For",
-    "X-Instance-ID",
-    "X-Instance-ID-Signature",
-    "X-Tenant-ID",
-)
+IDENTITY_HEADERS = (ROUTER_HEADER, NETWORK_HEADER, "X-Instance-ID", "X-Instance-ID-Signature", "X-Tenant-ID")
+"""What the service believes: no honest instance sends them, so one that does is refused."""
+FORWARDED_HEADER = "X-Forwarded-For"
+"""Another one that it believes, but a web proxy that an instance asks through adds it in good faith: overwritten."""
 CONNECTIONS_TO_RESPONDER = 64
 """Requests that it answers at once; more wait in the proxy."""
 CONNECTIONS, OF_ONE_NAMESPACE = 4096, 1024
@@ -68,8 +64,14 @@ class _Frontend:
         """Its configuration, with the inode of its namespace."""
         lines = [f"frontend {self.name}"]
         lines += [f"    bind {bind} namespace {_path(self.namespace, inode)}" for bind in self.binds]
-        lines += [f"    http-request del-header {name}" for name in IDENTITY_HEADERS]
-        lines += [f"    http-request set-header {self.header}", "    default_backend responder", ""]
+        lines += [f"    acl forged req.fhdr_cnt({name}) gt 0" for name in IDENTITY_HEADERS]
+        lines += [
+            "    http-request deny deny_status 403 if forged",
+            f"    http-request del-header {FORWARDED_HEADER}",
+            f"    http-request set-header {self.header}",
+            "    default_backend responder",
+            "",
+        ]
         return "\n".join(lines)
 
 

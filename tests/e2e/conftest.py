@@ -14,7 +14,7 @@ metadata_proxy_shared_secret = a secret of the tests
 agent_down_time = 12
 [netloom]
 standalone = true
-roles = openvswitch, l3, dhcp, metadata, compute
+roles = openvswitch, l3, dhcp, metadata, loadbalancer, compute
 [ovs]
 bridge_mappings = public:br-ex, physnet:br-vlan
 local_ip = 127.0.0.1

@@ -13,14 +13,16 @@ VERSIONS = [
     "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
     "2009-04-04", "latest",
 ]  # fmt: skip
+"""``latest`` is the last line, which does not end: the document's author saw his shell's prompt behind it."""
 EC2 = (
     "ami-id ami-launch-index ami-manifest-path block-device-mapping/ hostname instance-action instance-id instance-type"
     " kernel-id local-hostname local-ipv4 placement/ public-hostname public-ipv4 ramdisk-id reservation-id"
     " security-groups"
 )
+"""Here too."""
 ASK6 = """
 import http.client, sys
-connection = http.client.HTTPConnection("fe80::a9fe:a9fe%" + sys.argv[1], timeout=5)
+connection = http.client.HTTPConnection("fe80::a9fe:a9fe%" + sys.argv[1], 80, timeout=5)
 try:
     connection.request("GET", "/openstack/latest/meta_data.json")
     print(connection.getresponse().read().decode())
@@ -35,7 +37,7 @@ ADDRESS = "10.63.1.20"
 def site(world: World):
     """One prefix on three networks: two behind routers of their own, one without; a guest of one address on each."""
     for name in ("left", "right", "alone"):
-        six = ["fd00:63:1::/64 --ipv6-ra-mode slaac --ipv6-address-mode slaac"] if name == "right" else []
+        six = ["fd00:63:1::/64 --ipv6-ra-mode slaac --ipv6-address-mode slaac"] if name != "left" else []
         world.network(name, "10.63.1.0/24", *six)
     routers = [world.router(f"r-{name}", name, gateway=False)["id"] for name in ("left", "right")]
     world.openstack(f"router add subnet {routers[1]} {world.name('right-1')}")
@@ -57,7 +59,7 @@ def tree(guest: Guest, path: str = "") -> str:
     return guest.fetches(f"{SERVICE}{path}")
 
 
-def test_the_ec2_tree_is_told_by_versions(site):
+def test_003_32_to_36_the_ec2_tree_is_told_by_versions(site):
     eventually(lambda: tree(site.right), what="the service")
     assert tree(site.right).split() == VERSIONS
     assert tree(site.right, "/2009-04-04").split() == ["meta-data/"]
@@ -68,19 +70,20 @@ def test_the_ec2_tree_is_told_by_versions(site):
     assert tree(site.right, "/latest/meta-data/instance-type") == "m1.tiny"
 
 
-def test_instances_of_one_address_are_each_told_about_themselves(site):
+def test_003_37_instances_of_one_address_are_each_told_about_themselves(site):
     for guest in (site.left, site.right, site.alone):
         eventually(lambda guest=guest: tree(guest), what=f"the service for {guest.name}")
         told = json.loads(tree(guest, "/openstack/latest/meta_data.json"))
         assert (told["uuid"], told["name"]) == (guest.id, guest.name)
 
 
-def test_ipv6_leads_there_through_a_router(site):
-    def ask() -> str:
-        return site.right.on_its_cards("python3", "-c", ASK6, site.right.card(0))
+def test_ipv6_leads_there_through_a_router_and_without_one(site):
+    def ask(guest: Guest) -> str:
+        return guest.on_its_cards("python3", "-c", ASK6, guest.card(0))
 
-    eventually(lambda: site.right.id in ask(), what="the service at its IPv6 address")
-    assert json.loads(ask())["uuid"] == site.right.id
+    for guest in (site.right, site.alone):
+        eventually(lambda guest=guest: guest.id in ask(guest), what=f"the service at its IPv6 address for {guest.name}")
+        assert json.loads(ask(guest))["uuid"] == guest.id
 
 
 def test_the_openstack_tree_tells_networks(site):
@@ -102,23 +105,26 @@ def test_a_guest_takes_name_key_and_user_data(site):
     assert site.right.run("hostname").strip() == site.right.name
 
 
-def test_the_way_there_is_the_router_or_dhcp(site):
+def test_003_38_the_way_there_is_the_router_or_dhcp(site):
     """Nothing was configured by hand."""
     assert "169.254.169.254" not in site.left.run("ip", "route")
     assert "169.254.169.254" in site.alone.run("ip", "route")
 
 
-def test_no_instance_is_told_about_another(site):
+def test_an_instance_that_says_itself_who_it_is_gets_refused(site):
     other = site.world.port_of(site.right)
     forged = {
         "X-Instance-ID": site.right.id,
-        "X-Neutron-Network-ID": other["network_id"],
-        "X-Forwarded-For": "10.63.1.1",
         "X-Instance-ID-Signature": "0" * 64,
         "X-Tenant-ID": other["project_id"],
+        "X-Neutron-Network-ID": other["network_id"],
     }
-    words = [word for name, value in forged.items() for word in ("--header", f"{name}: {value}")]
-    told = site.left.run("wget", "-q", "-O", "-", *words, f"{SERVICE}/openstack/latest/meta_data.json")
+    url = f"{SERVICE}/openstack/latest/meta_data.json"
+    for name, value in forged.items():
+        said = site.left.run("sh", "-c", f"wget -O - --header '{name}: {value}' {url} 2>&1", check=False)
+        assert "403" in said, name
+        assert "uuid" not in said
+    told = site.left.run("wget", "-q", "-O", "-", "--header", "X-Forwarded-For: 10.63.1.1", url)
     assert json.loads(told)["uuid"] == site.left.id
 
 

@@ -1,5 +1,7 @@
 """The metadata chain with a real haproxy: instance, namespace, proxy, responder, and a server that plays Nova."""
 
+import contextlib
+import hmac
 import json
 import os
 import pwd
@@ -51,10 +53,10 @@ print(json.dumps(told))
 ASK_AT_ONCE = """
 import concurrent.futures, http.client, json, sys, threading
 addresses = json.loads(sys.argv[1])
-together = threading.Barrier(len(addresses))
+together = threading.Barrier(len(addresses) + 1)
 def ask(address):
-    together.wait()
     connection = http.client.HTTPConnection("169.254.169.254", 80, timeout=20, source_address=(address, 0))
+    together.wait()
     try:
         connection.request("GET", "/latest/meta-data")
         answer = connection.getresponse()
@@ -62,23 +64,26 @@ def ask(address):
     except Exception as error:
         return repr(error)
 with concurrent.futures.ThreadPoolExecutor(len(addresses)) as threads:
-    print(json.dumps(dict(zip(addresses, threads.map(ask, addresses)))))
+    asked = [threads.submit(ask, address) for address in addresses]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    together.wait()
+    print(json.dumps(dict(zip(addresses, (one.result() for one in asked)))))
 """
-SPOOFED = {
-    "X-Forwarded-For": "10.0.0.99",
-    "X-Neutron-Network-ID": "another",
-    "X-Neutron-Router-ID": "another",
-    "X-Instance-ID": "another",
-}
+SECRET = b"s"
 
 
 class Nova(BaseHTTPRequestHandler):
-    """Says whom it was asked for."""
+    """Says whom it was asked for, if that is signed with its secret."""
+
+    secret = SECRET
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        instance = self.headers["X-Instance-ID"]
+        signature = hmac.digest(self.secret, instance.encode(), "sha256").hex()
+        self.send_response(200 if signature == self.headers["X-Instance-ID-Signature"] else 403)
         self.end_headers()
-        self.wfile.write(f"{self.headers['X-Instance-ID']} at {self.headers['X-Forwarded-For']}".encode())
+        self.wfile.write(f"{instance} at {self.headers['X-Forwarded-For']}".encode())
 
     def log_message(self, *args: object) -> None:
         pass
@@ -212,7 +217,7 @@ def cloud(nova: int) -> Iterator[Cloud]:
     responder = Responder(
         lab.folder / metadata.SOCKET,
         lambda: cloud.intent,
-        NovaMetadata(url=f"http://127.0.0.1:{nova}", shared_secret="s"),
+        NovaMetadata(url=f"http://127.0.0.1:{nova}", shared_secret=SECRET.decode()),
         owner=user.pw_uid,
     )
     responder.start()
@@ -230,7 +235,6 @@ def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(clou
     two = cloud.add("two")
     cloud.reload(master)
     eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "the second, of the same address, is answered")
-    assert cloud.ask(one, **SPOOFED) == "200 instance-one at 10.0.0.5"
     by_mac = "200 instance-one at fe80::f816:3eff:fe00:5"
     eventually(lambda: cloud.ask(one, "fe80::a9fe:a9fe%eth0") == by_mac, "and by IPv6, once its address may be used")
 
@@ -246,6 +250,24 @@ def test_instances_of_one_address_are_told_apart_and_namespaces_come_and_go(clou
     cloud.reload(master)
     eventually(lambda: cloud.ask(two) == "200 instance-two at 10.0.0.5", "a namespace that came back is served")
     assert master.poll() is None, cloud.lab.output(daemon).read_text()
+
+
+def test_who_says_itself_who_it_is_gets_refused(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = cloud.add("one")
+    cloud.add("two")
+    cloud.lab.start(only(cloud.plan(), Daemon))
+    honest = "200 instance-one at 10.0.0.5"
+    eventually(lambda: cloud.ask(one) == honest, "the instance is answered")
+    signature = hmac.digest(SECRET, b"instance-two", "sha256").hex()  # even if it knew the secret
+    said = {"X-Instance-ID": "instance-two", "X-Instance-ID-Signature": signature, "X-Tenant-ID": "demo"}
+    said |= {"X-Neutron-Network-ID": f"{cloud.lab.id}-two", "X-Neutron-Router-ID": "another"}
+    for name, value in said.items():
+        assert cloud.ask(one, **{name: value}).startswith("403"), name
+        assert cloud.ask(one, **{name.lower(): ""}).startswith("403"), name
+    assert cloud.ask(one, **{"X-Forwarded-For": "10.0.0.99"}) == honest, "as a web proxy of its own would say"
+    assert cloud.ask(one, **{"X_Instance_ID": "instance-two"}) == honest, "nothing but its own headers goes to Nova"
+    monkeypatch.setattr(Nova, "secret", b"another")
+    assert cloud.ask(one) == "403 403 Forbidden", "Nova does not believe this host"
 
 
 def test_a_namespace_that_is_made_anew_is_served_after_a_reload(cloud: Cloud) -> None:
@@ -289,19 +311,38 @@ def test_no_request_is_lost_while_the_proxy_reloads(cloud: Cloud) -> None:
     assert answers.popitem()[1] >= 60
 
 
-def test_200_instances_that_ask_at_once_are_all_told_about_themselves(cloud: Cloud) -> None:
-    one = cloud.add("one")
-    network = f"{cloud.lab.id}-one"
-    crowd = {f"10.0.0.{number}": f"instance-{number}" for number in range(10, 210)}
-    for address, device in crowd.items():
-        number = address.rpartition(".")[2]
-        made = port(f"{network}-{number}", network, f"fa:16:3e:00:01:{int(number):02x}", number, device)
-        cloud.fragments[made.name] = made
-        cloud.lab.address(one, "eth0", f"{address}/24")
+def test_200_instances_that_ask_at_once_are_all_told_about_themselves_at_the_first_try(cloud: Cloud) -> None:
+    """Fifty on each of four networks, with the same fifty addresses; each connects once."""
+    crowds = {network: cloud.add(network) for network in ("one", "two", "three", "four")}
+    numbers = range(10, 60)
+    for network, namespace in crowds.items():
+        for number in numbers:
+            id = f"{cloud.lab.id}-{network}"
+            mac, device = f"fa:16:3e:00:01:{number:02x}", f"{network}-{number}"
+            made = port(f"{id}-{number}", id, mac, str(number), device)
+            cloud.fragments[made.name] = made
+        lines = "".join(f"address add 10.0.0.{number}/24 dev eth0\n" for number in numbers)
+        cloud.lab.run("", "ip", "-n", namespace, "-batch", "-", stdin=lines)
     cloud.lab.start(only(cloud.plan(), Daemon))
-    eventually(lambda: cloud.ask(one).startswith("200"), "the proxy answers")
-    told = json.loads(cloud.lab.python(one, ASK_AT_ONCE, json.dumps(list(crowd))))
-    assert told == {address: f"200 {device} at {address}" for address, device in crowd.items()}
+    for namespace in crowds.values():
+        eventually(lambda namespace=namespace: cloud.ask(namespace).startswith("200"), "the proxy answers")
+    words = json.dumps([f"10.0.0.{number}" for number in numbers])
+    with contextlib.ExitStack() as stack:
+        asking = {}
+        for network, namespace in crowds.items():
+            argv = ["ip", "netns", "exec", namespace, sys.executable, "-c", ASK_AT_ONCE, words]
+            started = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            asking[network] = stack.enter_context(started)
+        for each in asking.values():
+            assert each.stdout.readline() == "ready\n"
+        for each in asking.values():
+            each.stdin.write("\n")
+            each.stdin.flush()
+        told = {network: json.loads(each.stdout.readline()) for network, each in asking.items()}
+    assert told == {
+        network: {f"10.0.0.{number}": f"200 {network}-{number} at 10.0.0.{number}" for number in numbers}
+        for network in crowds
+    }
 
 
 def test_who_reads_requests_is_not_root(cloud: Cloud) -> None:
