@@ -22,7 +22,11 @@ COUNTERS = ("active_connections", "bytes_in", "bytes_out", "request_errors", "to
 
 
 def statuses(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> View:
-    """The statuses of a load balancer and all that it has; the same number of statements for any size."""
+    """The statuses of a load balancer and all that it has; the same number of statements for any size.
+
+    Pools are shown below the listeners that lead to them, as Octavia does; those to which none leads beside the
+    listeners, as they have a status, too.
+    """
     key = balancer["id"]
     pools = _found(tx, context, POOL, {"loadbalancer_id": [key]})
     listeners = _found(tx, context, LISTENER, {"loadbalancer_id": [key]})
@@ -42,13 +46,10 @@ def statuses(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> View:
     listener_ids = [listener["id"] for listener in listeners]
     for policy in lb_reading.of_parents(tx, context, L7POLICY, "listener_id", listener_ids):
         policies[policy["listener_id"]].append(policy)
-    tree = _part(balancer) | {
-        "listeners": [
-            _part(listener) | {"pools": [shown[pool_id] for pool_id in _leads_to(listener, policies[listener["id"]])]}
-            for listener in listeners
-        ],
-        "pools": list(shown.values()),
-    }
+    led_to = {listener["id"]: _leads_to(listener, policies[listener["id"]]) for listener in listeners}
+    branches = [_part(each) | {"pools": [shown[key] for key in led_to[each["id"]]]} for each in listeners]
+    astray = [shown[key] for key in pool_ids if not any(key in keys for keys in led_to.values())]
+    tree = _part(balancer) | {"listeners": branches} | ({"pools": astray} if astray else {})
     return {"statuses": {"loadbalancer": tree}}
 
 

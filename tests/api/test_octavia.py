@@ -122,7 +122,11 @@ def test_a_whole_service_object_by_object(lb, hosts, settled, balancer, listener
     assert len(lb.get(members)["members"]) == 2
     lb.put(f"healthmonitors/{monitor['id']}", {"healthmonitor": {"url_path": "/well", "delay": 5}})
     hosts.tell()
+    astray = settled("pool", protocol="HTTP", lb_algorithm="SOURCE_IP", loadbalancer_id=balancer["id"])
     tree = lb.get(f"loadbalancers/{balancer['id']}/status")["statuses"]["loadbalancer"]
+    assert [each["id"] for each in tree["pools"]] == [astray["id"]]
+    lb.delete(f"pools/{astray['id']}")
+    hosts.tell()
     leaf = tree["listeners"][0]["pools"][0]
     assert leaf["health_monitor"]["id"] == monitor["id"]
     assert {each["address"] for each in leaf["members"]} == {"10.0.0.11", "10.0.0.12"}
