@@ -46,9 +46,14 @@ class Secrets:
 
     def _answer(self, request: Request) -> Answer:
         parts = request.path.strip("/").split("/")
-        if parts == [""]:
-            links = [{"rel": "self", "href": f"{request.base_url}/v1/"}]
-            version = {"id": "v1", "status": "CURRENT", "links": links}
+        if parts in ([""], ["v1"]):
+            version = {
+                "id": "v1",
+                "status": "stable",  # of microversions it knows nothing
+                "links": [{"rel": "self", "href": f"{request.base_url}/v1/"}],
+            }
+            if parts == ["v1"]:
+                return verbs(request, GET=lambda: answer_json(200, {"version": version}))
             return verbs(request, GET=lambda: answer_json(300, {"versions": {"values": [version]}}))
         identity = identify(self._authenticate, request)
         if "member" not in identity.roles or not identity.project_id:
@@ -98,7 +103,7 @@ def _content(body: dict[str, Any]) -> bytes:
     if body.get("payload_content_encoding") != "base64":
         return payload.encode()
     try:
-        return base64.b64decode(payload, validate=True)
+        return base64.b64decode("".join(payload.split()), validate=True)  # programs break its lines
     except binascii.Error:
         raise HTTPBadRequest("The payload is not base64.") from None
 

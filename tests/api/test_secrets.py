@@ -53,10 +53,16 @@ def test_a_secret_from_creation_to_deletion(keys, pem):
     assert keys.ask("GET", path).status_code == 404
 
 
+def test_clients_find_out_what_is_there(keys):
+    (version,) = keys.ask("GET", "/").json()["versions"]["values"]
+    assert keys.ask("GET", "/v1/", headers={}).json() == {"version": version}
+    assert (version["id"], version["status"]) == ("v1", "stable")
+
+
 def test_other_forms(keys, made, pem):
     key, certificate = made
     content = pkcs12.serialize_key_and_certificates(b"tls", key, certificate, None, NoEncryption())
-    body = {"payload": base64.b64encode(content).decode(), "payload_content_encoding": "base64"}
+    body = {"payload": base64.encodebytes(content).decode(), "payload_content_encoding": "base64"}
     ref = keys.post("/v1/secrets", body)["secret_ref"]
     assert keys.ask("GET", ref.removeprefix("http://testserver") + "/payload").text == pem
     keys.post("/v1/secrets", {"payload": certificate.public_bytes(Encoding.PEM).decode()})
