@@ -1,5 +1,6 @@
 """A network with two web servers on it, as the tests of load balancers need it."""
 
+import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -87,6 +88,14 @@ class Balancer:
     def shown(self) -> dict[str, Any]:
         """How it is."""
         return dict(self.site.openstack(f"loadbalancer show {self.id}"))
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The statuses of it and all that it has; the command for it knows no formats."""
+        words = ["loadbalancer", "status", "show", self.id]
+        code, output, errors = self.site.world.cloud.client.run(words, self.site.world.cloud.environment())
+        assert code == 0, errors
+        return dict(json.loads(output)["loadbalancer"])
 
     def url(self, path: str = "", port: int = 80, scheme: str = "http") -> str:
         """Of its VIP."""
