@@ -38,7 +38,8 @@ _STEADY = 5.0
 _LONGEST_PAUSE = 30.0
 """Seconds between the starts of a process that fails every time, at most."""
 _EXECUTES_ANEW, _SETTLING = "USR2", 3.0
-"""What haproxy's master is told to reload by, and the seconds that it may take until it hears that again."""
+"""What haproxy's master is told to reload by, and the seconds that it may take until it hears that again, or until any
+process serves what it was told."""
 _LOG_LIMIT = 1 << 20
 """Bytes of a log, above which the next start begins it anew."""
 
@@ -126,12 +127,11 @@ class Daemons:
         """Start the missing ones; tell the others what changed, or start them anew."""
         anew = [(have, want) for have, want in changes.update if self._needs_restart(have, want)]
         self._stop([have.name for have, _ in anew])
-        failures = []
-        for have, want in changes.update:
-            if (have, want) not in anew:
-                failures += self._attempt(self._reload, want)
-        for daemon in [*changes.create, *(want for _, want in anew)]:
-            failures += self._attempt(self._start, daemon)
+        reloaded = [want for have, want in changes.update if (have, want) not in anew]
+        started = [*changes.create, *(want for _, want in anew)]
+        failures = [*self._attempt(self._reload, reloaded), *self._attempt(self._start, started)]
+        failed = {failure.element for failure in failures}
+        self._await([daemon for daemon in (*reloaded, *started) if daemon.serves[0] and str(daemon) not in failed])
         return failures
 
     def delete(self, changes: Changes[Daemon]) -> None:
@@ -148,12 +148,28 @@ class Daemons:
             self._directory.rmdir()
 
     @staticmethod
-    def _attempt(action: Callable[[Daemon], None], daemon: Daemon) -> list[Failure]:
+    def _attempt(action: Callable[[Daemon], None], daemons: Iterable[Daemon]) -> Iterator[Failure]:
+        for daemon in daemons:
+            try:
+                action(daemon)
+            except OSError as error:
+                yield failure(daemon, error)
+
+    def _await(self, daemons: Collection[Daemon]) -> None:
+        """Wait until all serve what they were told, so that nobody is told earlier; not for ever."""
+        until = time.monotonic() + _SETTLING
+        while daemons and time.monotonic() < until:
+            time.sleep(0.01)
+            daemons = [daemon for daemon in daemons if not self._serves(daemon)]
+
+    def _serves(self, daemon: Daemon) -> bool:
+        if self._gone(self._running[daemon.name], 0):
+            return True  # nothing is to be waited for; it is found dead by the next look
+        address, question = (_placed(part, self._places) for part in daemon.serves)
         try:
-            action(daemon)
-        except OSError as error:
-            return [failure(daemon, error)]
-        return []
+            return daemon.reloads.encode() in ask(address, question)
+        except OSError:
+            return False
 
     def _needs_restart(self, have: Daemon, want: Daemon) -> bool:
         if (have.argv, have.namespace, have.restarts) != (want.argv, want.namespace, want.restarts):

@@ -22,6 +22,8 @@ SERVERS = "servers"
 CERTIFICATES = "certificates"
 PING, PROBE = "ping", "probe"
 """Programs that examine members, beside the configuration."""
+WHICH = "@1 get var proc.configuration"
+"""Asked of the master: which configuration does the present process have (management guide, 9.3)?"""
 UDP = "UDP"
 HTTP_PROTOCOLS = ("HTTP", "TERMINATED_HTTPS", "PROMETHEUS")
 TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -98,6 +100,11 @@ def configuration(balancer: LoadBalancer, user: str, group: str) -> str:
         for pool in _used(listener, pools):
             sections += _section(f"backend {backend(pool.id, listener.id)}", _backend(pool, listener))
     return head + "".join(f"{line}\n" for line in sections)
+
+
+def named(digest: str) -> str:
+    """What is added to a configuration so that its process tells by ``WHICH`` that it is this one."""
+    return f"global\n    set-var proc.configuration str({digest})\n"
 
 
 def backend(pool_id: str, listener_id: str) -> str:

@@ -166,21 +166,21 @@ def _haproxy(one: Carried, settings: PlanSettings) -> Iterator[Element]:
     if not balancer.listeners:
         return
     text = haproxy.configuration(balancer, settings.loadbalancer_user, settings.loadbalancer_group)
-    config = File(path=f"{one.folder}/conf", text=text, mode=0o600, origin=origin)
-    beside = {path: (content, mode) for path, content, mode in haproxy.files(balancer)}
-    files = [config]
-    for path, (content, mode) in sorted(beside.items()):
-        files.append(File(path=f"{one.folder}/{path}", text=content, mode=mode, origin=origin))
-    yield from files
+    beside = sorted(set(haproxy.files(balancer)))
+    whole = blake2b("".join((text, *(content for _, content, _ in beside))).encode(), digest_size=8).hexdigest()
+    yield File(path=f"{one.folder}/conf", text=text + haproxy.named(whole), mode=0o600, origin=origin)
+    for path, content, mode in beside:
+        yield File(path=f"{one.folder}/{path}", text=content, mode=mode, origin=origin)
     folder, socket = f"{{state}}/{one.folder}", f"{{run}}/daemons/{one.daemon}/{ADMIN_SOCKET}"
     yield Daemon(
         name=one.daemon,
         namespace=one.namespace,
         # It begins as runbooks look for it in the list of processes.
         argv=("haproxy", "-f", f"{folder}/conf", "-p", f"{folder}/pid", "-W", "-C", folder, "-S", f"{socket},mode,600"),
-        reloads=blake2b("".join(file.digest for file in files).encode(), digest_size=8).hexdigest(),
+        reloads=whole,
         reload_signal="USR2",
         check=("sh", "-c", CHECK, folder),
+        serves=(socket, haproxy.WHICH),
         bequest=(socket, "@1 show servers state", f"{folder}/{haproxy.SERVERS}"),
         origin=origin,
     )

@@ -54,6 +54,9 @@ class Daemon(Element):
     bequest: tuple[str, str, str] = field(default=("", "", ""), compare=False)
     """What a successor must know: (UNIX socket, question, file). Before each ``reload_signal`` it is asked, and the
     answer goes into the file; a process that starts afresh finds no such file. Placeholders as in ``argv``."""
+    serves: tuple[str, str] = field(default=("", ""), compare=False)
+    """How to learn that it serves what it was told last: (UNIX socket, question); the answer then contains ``reloads``.
+    For processes that begin with it some time after their start or ``reload_signal``. Placeholders as in ``argv``."""
 
     @property
     def key(self) -> Key:

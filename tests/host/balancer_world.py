@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -16,6 +17,7 @@ from netloom.host.namespaces import inside
 from netloom.host.questions import ask
 from netloom.plan import loadbalancers
 from netloom.state import Failure
+from tests import web
 from tests.host.cluster import Cluster, Guest
 from tests.host.netlab import eventually
 from tests.unit.plan import balancer_world as lb
@@ -27,31 +29,7 @@ CLIENT, MEMBERS = 1, (2, 3)
 OPEN = group(1, *EGRESS_ALL, rule())
 WEB = group(2, *EGRESS_ALL, rule(protocol=TCP, first=80, last=443), rule(protocol=UDP, first=53, last=53))
 NETWORK = msgspec.structs.replace(network(), subnets=(msgspec.structs.replace(lb.SUBNETS[0], gateway=""),))
-SERVER = """
-import http.server, socket, socketserver, sys, threading
-name, address = sys.argv[1].encode(), sys.argv[2]
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(name)))
-        self.end_headers()
-        self.wfile.write(name)
-
-    def log_message(self, *words):
-        pass
-
-class Echo(socketserver.BaseRequestHandler):
-    def handle(self):
-        self.request[1].sendto(name, self.client_address)
-
-http.server.ThreadingHTTPServer.request_queue_size = 128
-echo = socketserver.UDPServer((address, 53), Echo)
-threading.Thread(target=echo.serve_forever, daemon=True).start()
-http.server.ThreadingHTTPServer((address, 80), Answer).serve_forever()
-"""
+WEB_PROGRAM = str(Path(web.__file__))
 
 
 def guest_port(number: int, host: str) -> Port:
@@ -70,6 +48,8 @@ class World:
             self.hosts.worlds[host].put(OPEN, WEB)
         self.servers: dict[int, subprocess.Popen[bytes]] = {}
         self.guests: dict[int, Guest] = {}
+        self.cookies: list[str] = []
+        """Those of the last answer."""
         for number in (CLIENT, *MEMBERS):
             self.hosts.put(guest_port(number, home))
         self.apply()
@@ -115,9 +95,11 @@ class World:
 
     def serve(self, number: int) -> None:
         """Start the server of a member."""
-        words = ["ip", "netns", "exec", self.guests[number].namespace, sys.executable, "-c", SERVER]
+        words = [sys.executable, WEB_PROGRAM, "serve", f"vm{number}", f"10.0.0.{number}", "80", "53"]
         self.servers[number] = subprocess.Popen(
-            [*words, f"vm{number}", f"10.0.0.{number}"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["ip", "netns", "exec", self.guests[number].namespace, *words],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self.cluster.lab.processes.append(self.servers[number])
 
@@ -126,14 +108,18 @@ class World:
         self.servers[number].kill()
         self.servers[number].wait()
 
-    def ask(self, at: int = 80) -> str:
-        """What the VIP answers to a request of a new connection; empty when nothing comes."""
+    def ask(self, at: int = 80, path: str = "/", **headers: str) -> str:
+        """What the VIP answers to a request of a new connection; empty when nothing comes.
+
+        A redirection is its status and where to.
+        """
         connection = self.connection(at)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             text = answer.read().decode()
-            return text if answer.status == 200 else str(answer.status)
+            self.cookies = [value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie", [])]
+            return text if answer.status == 200 else f"{answer.status} {answer.headers.get('Location', '')}".strip()
         except (OSError, http.client.HTTPException):
             return ""
         finally:
@@ -148,6 +134,27 @@ class World:
     def _connect(self, address: tuple[str, int], timeout: float, source: object) -> socket.socket:
         with inside(self.guests[CLIENT].namespace):
             return socket.create_connection(address, timeout)
+
+    @contextmanager
+    def asking(self) -> Iterator[Callable[[], web.Requests]]:
+        """A client that asks the VIP every 10 ms during the block; what became of that is known afterwards."""
+        words = [sys.executable, WEB_PROGRAM, "ask", VIP, "80"]
+        client = subprocess.Popen(
+            ["ip", "netns", "exec", self.guests[CLIENT].namespace, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.cluster.lab.processes.append(client)
+        assert client.stdin
+        assert client.stdout
+        assert client.stdout.readline() == "ready\n"
+        told: list[web.Requests] = []
+        try:
+            yield told.pop
+        finally:
+            client.stdin.close()
+            told.append(web.requests(client.stdout.read(), *(f"vm{number}" for number in MEMBERS)))
 
     def answers(self, count: int = 4) -> list[str]:
         """What so many requests in a row get."""
@@ -202,8 +209,6 @@ class Load:
         self._world = world
         self._stop = threading.Event()
         self.answers: dict[str, int] = {}
-        self.longest = 0.0
-        """Seconds between two answers of one client."""
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(number % 2 == 0,)) for number in range(clients)]
 
@@ -220,7 +225,6 @@ class Load:
 
     def _run(self, keep: bool) -> None:
         connection = self._world.connection()
-        last = time.monotonic()
         while not self._stop.is_set():
             try:
                 connection.request("GET", "/")
@@ -231,11 +235,8 @@ class Load:
                 answer = type(error).__name__
             if not keep or answer.isalpha():
                 connection.close()
-            now = time.monotonic()
             with self._lock:
                 self.answers[answer] = self.answers.get(answer, 0) + 1
-                self.longest = max(self.longest, now - last)
-            last = now
 
 
 def vip_port(host: str) -> Port:

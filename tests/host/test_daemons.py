@@ -35,6 +35,22 @@ while True:
     client.close()
 """
 
+SLOW = """
+import os, signal, socket, sys, time
+def serve(*_):
+    time.sleep(0.3)
+    open(sys.argv[1] + "/served", "a").write("serves " + open(sys.argv[1] + "/told").read())
+signal.signal(signal.SIGUSR1, serve)
+server = socket.socket(socket.AF_UNIX)
+serve()
+server.bind(sys.argv[2] + "/asked")
+server.listen()
+while True:
+    client, _ = server.accept()
+    client.sendall(open(sys.argv[1] + "/served").read().encode()[-20:])
+    client.close()
+"""
+
 
 def daemon(box, number=0, script="", **others):
     """A daemon that reloads on USR1, or a shell script."""
@@ -163,6 +179,16 @@ def test_a_process_leaves_its_successor_what_that_must_know(sandbox, agent):
     Path(sandbox.layout.run_dir, "asked").unlink()
     converge(agent(), replace(wanted, reloads="3"))
     assert not Path(sandbox.layout.state_dir, "bequest").exists()
+
+
+def test_who_serves_only_some_time_after_it_was_told_is_waited_for(sandbox, agent):
+    told, served = (Path(sandbox.layout.state_dir, name) for name in ("told", "served"))
+    argv = (sys.executable, "-S", "-c", SLOW, "{state}", "{run}")
+    for digest in ("first", "second"):
+        told.write_text(digest)
+        wanted = replace(daemon(sandbox, reloads=digest), argv=argv, serves=("{run}/asked", "what do you serve"))
+        assert converge(agent(), wanted) == []
+        assert served.read_text().endswith(f"serves {digest}")
 
 
 def test_one_that_does_not_take_the_signal_yet_is_started_anew(sandbox, agent):

@@ -1,9 +1,11 @@
 """Planned load balancers with a real haproxy, real servers in namespaces, and the kernel's translation for UDP."""
 
+import csv
 import os
 import signal
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from netloom.feed.fragments import Certificate, HealthMonitor, SessionPersistence
+from netloom.feed.fragments import Certificate, HealthMonitor, L7Policy, L7Rule, Pool, SessionPersistence
 from netloom.plan import haproxy
+from tests import web
 from tests.host.balancer_world import MEMBERS, VIP, Load, World, member
 from tests.host.cluster import Cluster
 from tests.host.netlab import eventually, root
@@ -81,10 +84,66 @@ def test_a_client_stays_with_its_member_also_over_a_reload(world: World) -> None
     world.balance(lb.listener(), pool)
     eventually(lambda: len(set(world.answers()) & BOTH) == 1, "one member serves it")
     first = world.ask()
-    before = world.workers("host1")[0]
-    world.balance(lb.listener(timeout_client_data=40000), pool)
-    successor(world, before)
+    reload(world, pool)
     assert set(world.answers(6)) == {first}
+
+
+@pytest.mark.parametrize("kept", [SessionPersistence("HTTP_COOKIE"), SessionPersistence("APP_COOKIE", web.COOKIE)])
+def test_a_cookie_brings_clients_to_their_member_also_over_a_reload(world: World, kept: SessionPersistence) -> None:
+    pool = lb.pool(1, persistence=kept, monitor=QUICK)
+    world.balance(lb.listener(), pool)
+    eventually(lambda: in_turn(world.answers()), "clients without a cookie are served in turn")
+    visitors = {world.ask(): "; ".join(world.cookies) for _ in MEMBERS}
+    assert visitors.keys() == BOTH
+    reload(world, pool)
+    for name, cookies in visitors.items():
+        assert {world.ask(Cookie=cookies) for _ in range(3)} == {name}
+
+
+def test_the_member_with_the_fewest_connections_serves(world: World) -> None:
+    pool = lb.pool(1, algorithm="LEAST_CONNECTIONS", protocol="TCP")
+    world.balance(lb.listener(protocol="TCP"), pool)
+    eventually(lambda: set(world.answers()) == BOTH, "both members serve")
+    kept = world.connection()
+    try:
+        kept.request("GET", "/")
+        busy = kept.getresponse().read().decode()
+        (idle,) = (number for number in MEMBERS if f"vm{number}" != busy)
+        for _ in range(5):
+            eventually(lambda: statistics(world, idle)["scur"] == "0", "no connection to it is left")
+            assert world.ask() == f"vm{idle}"
+    finally:
+        kept.close()
+
+
+def test_the_address_of_a_client_chooses_its_member(world: World) -> None:
+    world.balance(lb.listener(), lb.pool(1, algorithm="SOURCE_IP", monitor=QUICK))
+    eventually(lambda: world.ask() in BOTH, "it serves")
+    (chosen,) = set(world.answers(6))
+    others = [member(number) for number in MEMBERS if f"vm{number}" != chosen]
+    world.balance(lb.listener(), lb.pool(1, *others, algorithm="SOURCE_IP", monitor=QUICK))
+    eventually(lambda: set(world.answers()) == BOTH - {chosen}, "another member has the client when that one is gone")
+
+
+def test_policies_of_layer_7_choose_what_becomes_of_a_request(world: World) -> None:
+    def policy(action: str, number: int, rule: L7Rule, **more: object) -> L7Policy:
+        return L7Policy(id=lb.id_of(0x17, number), action=action, rules=(rule,), **more)  # type: ignore[arg-type]
+
+    pool, other = lb.pool(1, member(2)), lb.pool(2, member(3))
+    policies = (
+        policy("REDIRECT_TO_POOL", 1, L7Rule("PATH", "STARTS_WITH", "/other"), pool_id=other.id),
+        policy("REDIRECT_TO_POOL", 2, L7Rule("HOST_NAME", "ENDS_WITH", ".example"), pool_id=other.id),
+        policy("REDIRECT_TO_URL", 3, L7Rule("FILE_TYPE", "EQUAL_TO", "jpg"), target="http://pictures/", code=301),
+        policy("REDIRECT_PREFIX", 4, L7Rule("PATH", "CONTAINS", "/safe"), target="https://balancer"),
+        policy("REJECT", 5, L7Rule("HEADER", "EQUAL_TO", "evil", key="X-Mind")),
+    )
+    world.balance(lb.listener(policies=policies), pool, other)
+    eventually(lambda: world.ask() == "vm2", "it serves")
+    assert world.ask(path="/other/thing") == "vm3"
+    assert world.ask(Host="www.example") == "vm3"
+    assert world.ask(path="/a.jpg") == "301 http://pictures/"
+    assert world.ask(path="/safe?a=b") == "302 https://balancer/safe?a=b"
+    assert world.ask(**{"X-Mind": "evil"}) == "403"
 
 
 def test_a_member_that_answers_no_ping_is_left_out(world: World) -> None:
@@ -148,9 +207,12 @@ def test_a_killed_master_leaves_no_worker_that_serves_what_was(world: World) -> 
     worker = world.workers("host1")[0]
     (master,) = [int(line.split()[0]) for line in world.admin("host1", "show proc").splitlines() if " master " in line]
     os.kill(master, signal.SIGKILL)
-    eventually(lambda: not world.refused(lb.listener(), lb.pool(1, member(3), monitor=QUICK)), "it is started again")
+
+    def serves() -> bool:  # looked at again and again, as an agent does that is told of deaths
+        return not world.refused(lb.listener(), lb.pool(1, member(3), monitor=QUICK)) and world.answers() == ["vm3"] * 4
+
+    eventually(serves, "it is started again, and only what is wanted now serves")
     eventually(lambda: not Path(f"/proc/{worker}").exists(), "its worker ends")
-    eventually(lambda: world.answers() == ["vm3"] * 4, "only what is wanted now serves")
 
 
 def test_nothing_is_left_of_one_that_goes(world: World) -> None:
@@ -187,13 +249,31 @@ def successor(world: World, worker: int) -> int:
     return world.workers("host1")[0]
 
 
+def reload(world: World, pool: Pool) -> None:
+    """Have a new process serve, and know what that before it knew of clients."""
+
+    def complete() -> bool:
+        lines = world.admin("host1", "@1 show peers").splitlines()
+        return any(int(line.partition("flags=")[2].split()[0], 16) & 3 == 3 for line in lines if "id=handover" in line)
+
+    eventually(complete, "a fresh one knows only after 5 s that nobody hands on to it")
+    before = world.workers("host1")[0]
+    world.balance(lb.listener(timeout_client_data=40000), pool)
+    successor(world, before)
+    eventually(complete, "it has been told all")
+
+
+def statistics(world: World, number: int, at: int = 1) -> dict[str, str]:
+    """What haproxy counts of a member, by the names of its columns."""
+    for row in csv.DictReader(world.admin("host1", "@1 show stat").removeprefix("# ").splitlines()):
+        if row["svname"] == member(number).id and row["pxname"].endswith(lb.listener(at).id):
+            return row
+    return {}
+
+
 def state(world: World, number: int, at: int = 1) -> str:
     """What haproxy says of a member: UP, DOWN 1/2 …"""
-    for line in world.admin("host1", "@1 show stat").splitlines():
-        proxy, server, *values = line.split(",")
-        if server == member(number).id and proxy.endswith(lb.listener(at).id):
-            return values[15]
-    return ""
+    return statistics(world, number, at).get("status", "")
 
 
 @pytest.fixture
@@ -209,12 +289,17 @@ def test_another_host_takes_over_within_a_second(pair: World) -> None:
     (first,) = pair.active()
     (second,) = set(pair.carriers) - {first}
     eventually(lambda: "UP" in pair.admin(second, "@1 show stat"), "the other one examines the members, too")
-    with Load(pair, clients=2) as load:
+    with pair.asking() as told:
+        time.sleep(0.5)  # requests before it
         pair.cluster.nodes[first].switch.ip("link", "set", "u-br-eth1", "down")
+        cut = time.monotonic()
         eventually(lambda: second in pair.active(), "the other one has the VIP")
-        before = sum(load.answers.values())
-        eventually(lambda: sum(load.answers.values()) > before + 50, "and serves")
-    assert {answer for answer in load.answers if answer.startswith("5")} == set(), "it knew the members"
+        eventually(lambda: pair.ask() in BOTH, "and serves")
+    requests = told()
+    since, until = requests.silence()
+    print(f"silent for {until - since:.3f} s; lost {len(requests.lost)} of {len(requests.all)}")
+    assert until - since < 1, "seconds"
+    assert [each for each in requests.lost if each.began > cut] == [], "others than those under way"
     pair.cluster.nodes[first].switch.ip("link", "set", "u-br-eth1", "up")
     eventually(lambda: len(pair.active()) == 1, "one of two has the VIP again")
     eventually(lambda: in_turn(pair.answers()), "and serves")
