@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from netloom import picture
 from netloom.agent.loop import layout
+from netloom.cli.balancers import COLUMNS, Balancers
 from netloom.cli.client import Client
 from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, require_root
@@ -26,14 +27,17 @@ def run(arguments: argparse.Namespace) -> int:
     conf = configuration(arguments)
     settings = host_settings(conf)
     state = _look(settings)
-    names = _names(conf, state)
+    names, balancers = _told(conf, state)
     trees = picture.whole(state, settings.integration_bridge, names)
     if not trees or trees[0].place.id != settings.integration_bridge:
         raise Trouble(f"there is no bridge {settings.integration_bridge} on this host; is its agent running?")
+    members = balancers.members(arguments.thing)
     if arguments.thing:
-        trees = [_only(trees, arguments.thing, names)]
+        trees = [_only(trees, arguments.thing, names, [member.port_id for member in members])]
     shown = [cable for child in trees[0].children for cable in child.cables]
     table = picture.lines(picture.networks(state, settings.integration_bridge, names, shown))
+    if members:
+        table += ["", *picture.table(COLUMNS, [member.cells(names) for member in members])]
     drawing = picture.draw(trees)
     if arguments.svg:
         heading = f"{arguments.thing or 'Bridges, ports and VLANs'} on {settings.host}"
@@ -53,25 +57,27 @@ def _look(settings: HostSettings) -> HostState:
     return state
 
 
-def _names(conf: cfg.ConfigOpts, state: HostState) -> dict[str, str]:
-    """What people call things, by their ids: a host without credentials knows only its instances' names."""
+def _told(conf: cfg.ConfigOpts, state: HostState) -> tuple[dict[str, str], Balancers]:
+    """What people call things, by their ids, and the load balancers: without credentials, instances' names alone."""
     names = {instance.id: instance.hostname for instance in state.of(Instance).values() if instance.hostname}
     clouds = Path(conf.netloom.config_path) / "clouds.yaml"
     if not clouds.exists():
-        return names
+        return names, Balancers(None)
     try:
         client = Client(clouds, "netloom-admin")
         for kind in NAMED:
             names |= {one["id"]: one["name"] for one in client.get(f"/v2.0/{kind}?fields=id&fields=name")[kind]}
         servers = client.get(f"/compute/v2.1/{client.project_id}/servers?all_tenants=1")["servers"]
         names |= {one["id"]: one["name"] for one in servers}
+        balancers = Balancers(client)
     except Trouble as trouble:
         print(f"netloom draw: without names: {trouble}", file=sys.stderr)
-    return names
+        return names, Balancers(None)
+    return names | balancers.names, balancers
 
 
-def _only(trees: list[picture.Branch], thing: str, names: dict[str, str]) -> picture.Branch:
-    found = picture.part(trees, thing, names)
+def _only(trees: list[picture.Branch], thing: str, names: dict[str, str], ports: list[str]) -> picture.Branch:
+    found = picture.part(trees, thing, names, ports)
     if not found:
         raise Trouble(f"nothing on this host has the name, id or device '{thing}'; 'netloom draw' shows all")
     return found

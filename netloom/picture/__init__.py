@@ -1,7 +1,7 @@
 """Pictures of a host: what is wired to what, as text for terminals and as SVG. Pure: states in, text out."""
 
 from netloom.picture.layout import Drawing, draw
-from netloom.picture.networks import Row, lines, networks
+from netloom.picture.networks import Row, lines, networks, table
 from netloom.picture.svg import LEGEND as SVG_LEGEND
 from netloom.picture.svg import as_svg
 from netloom.picture.text import LEGEND as TEXT_LEGEND
@@ -20,5 +20,6 @@ __all__ = [
     "lines",
     "networks",
     "part",
+    "table",
     "whole",
 ]

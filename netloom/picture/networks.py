@@ -61,6 +61,11 @@ def networks(state: HostState, root: str, names: Mapping[str, str], shown: Colle
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """The table in lines of text; empty without networks."""
-    texts = [COLUMNS, *(row.cells() for row in rows)] if rows else []
+    return table(COLUMNS, [row.cells() for row in rows])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells under the names of their columns, in lines of text; empty without rows."""
+    texts = [columns, *rows] if rows else []
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts]

@@ -35,12 +35,13 @@ def whole(state: HostState, root: str, names: Mapping[str, str]) -> list[Branch]
     return [tree for name in bridges if (tree := grower.grow(Place(Kind.SWITCH, name)))]
 
 
-def part(trees: Sequence[Branch], wanted: str, names: Mapping[str, str]) -> Branch | None:
-    """What concerns one instance, port or network of the first tree, and what serves its networks.
+def part(trees: Sequence[Branch], wanted: str, names: Mapping[str, str], ports: Collection[str] = ()) -> Branch | None:
+    """What concerns one instance, port, network or namespace of the first tree, and what serves its networks.
 
-    ``wanted`` is an id or its beginning, a name, or the name of a device. None when nothing is called so.
+    ``wanted`` is an id or its beginning, a name, or the name of a device; ``ports`` are ids of ports that belong to it.
+    None when nothing is called so.
     """
-    root, sought = trees[0], _Sought(wanted, names)
+    root, sought = trees[0], _Sought(wanted, names, frozenset(ports))
     below = [(cable, child) for child in root.children for cable in child.cables]
     chosen = {cable for cable, child in below if sought.cable(cable) or sought.branch(child)}
     if not chosen:
@@ -56,6 +57,7 @@ class _Sought:
 
     wanted: str
     names: Mapping[str, str]
+    ports: frozenset[str]
 
     def text(self, text: str) -> bool:
         """Whether an id, or the name of a device, is meant."""
@@ -63,8 +65,10 @@ class _Sought:
 
     def cable(self, cable: Cable) -> bool:
         """Whether an end is meant: its device, its port or its network."""
-        ends = filter(None, (cable.one, cable.other))
-        return any(self.text(text) for end in ends for text in (end.port, end.port_id, end.network))
+        ends = [end for end in (cable.one, cable.other) if end]
+        return any(end.port_id in self.ports for end in ends) or any(
+            self.text(text) for end in ends for text in (end.port, end.port_id, end.network)
+        )
 
     def branch(self, branch: Branch) -> bool:
         """Whether the place or something behind it is meant."""

@@ -53,6 +53,11 @@ def test_vlan_aware_instances(shell, place):
     same_picture(place / "vlan-aware-instances.svg")
 
 
+def test_load_balancer(shell, place):
+    tutorial.run(PAGES / "load-balancer.md", shell)
+    same_picture(place / "load-balancer.svg")
+
+
 def test_iptables_firewall(shell, place):
     """The last one: the host keeps this firewall."""
     tutorial.run(PAGES / "iptables-firewall.md", shell)

@@ -118,6 +118,18 @@ def test_an_instance_is_drawn_with_all_its_networks_and_no_other_instance(wanted
     assert set(boxes(trees(state))) - set(boxes(only(wanted, state))) == {OTHER}
 
 
+def test_ports_that_belong_to_a_namespace_are_drawn_along():
+    state = world.host()
+    state.update(world.plain_instance(OTHER, "22222222-3333", 1))
+    namespace = f"qdhcp-{NETWORKS[1][0]}"
+    for ports in ((), ("22222222-3333",)):
+        found = picture.part(trees(state), namespace, NAMES, ports)
+        assert found
+        assert {namespace, f"qrouter-{ROUTER}"} <= set(boxes([found]))
+        assert (OTHER in boxes([found])) == bool(ports)
+        assert INSTANCE not in boxes([found])
+
+
 def test_what_is_not_there_is_not_found():
     assert picture.part(trees(), "nothing", NAMES) is None
 
