@@ -7,7 +7,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from netloom.api import discovery, octavia_handlers, octavia_quotas
+from netloom.api import discovery, octavia_flavors, octavia_handlers, octavia_quotas
 from netloom.api.access import Access
 from netloom.api.app import Endpoint
 from netloom.api.authentication import Authenticator, identify
@@ -22,7 +22,7 @@ from netloom.api.routing import verbs
 from netloom.model.errors import ApiError, HTTPNotFound, PolicyNotAuthorized
 from netloom.rules import lb_errors
 from netloom.rules.context import Context
-from netloom.rules.loadbalancers import PROVIDERS
+from netloom.rules.lb_flavors import PROVIDERS
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 
@@ -31,8 +31,6 @@ VERSIONS = tuple((f"v2.{minor}", "2016-12-11T00:00:00Z") for minor in range(13))
 """Versions of the API that are served: clients decide by them what they may send. v2.12: allowed CIDRs."""
 FORBIDDEN = "Policy does not allow this request to be performed."
 EMPTY: dict[str, tuple[str, str]] = {
-    "flavors": ("flavors", "flavor"),
-    "flavorprofiles": ("flavorprofiles", "flavor-profile"),
     "availabilityzones": ("availability_zones", "availability-zone"),
     "availabilityzoneprofiles": ("availability_zone_profiles", "availability-zone-profile"),
 }
@@ -121,6 +119,8 @@ def _below(call: Call, name: str, rest: tuple[str, ...]) -> Answer:
         return octavia_quotas.answer(call, rest)
     if name == "providers":
         return _providers(call, rest)
+    if name in octavia_flavors.KINDS:
+        return octavia_flavors.answer(call, octavia_flavors.KINDS[name], rest)
     if name in EMPTY:
         return _empty(call, name, rest)
     raise HTTPNotFound
@@ -141,10 +141,10 @@ def _providers(call: Call, rest: tuple[str, ...]) -> Answer:
             views = [{"name": name, "description": text} for name, text in PROVIDERS.items()]
             listed = [{key: view[key] for key in view if fields is None or key in fields} for view in views]
             return verbs(call.request, GET=lambda: answer_json(200, {"providers": listed}))
-        case (name, "flavor_capabilities" | "availability_zone_capabilities" as kind) if name in PROVIDERS:
-            what = kind.removesuffix("_capabilities").replace("_", "-")
-            octavia_handlers.permit(call, rule(f"provider-{what}", "get_all"))
-            return verbs(call.request, GET=lambda: answer_json(200, {kind: []}))
+        case (name, "flavor_capabilities") if name in PROVIDERS:
+            return verbs(call.request, GET=lambda: octavia_flavors.capabilities(call))
+        case (name, "availability_zone_capabilities" as kind) if name in PROVIDERS:
+            return verbs(call.request, GET=lambda: _nothing(call, kind, "provider-availability-zone"))
     raise HTTPNotFound
 
 
@@ -162,11 +162,4 @@ def _nothing(call: Call, envelope: str, resource: str) -> Answer:
 
 
 def _refuse() -> Answer:
-    raise ProviderUnsupportedOptionError
-
-
-class ProviderUnsupportedOptionError(ApiError):
-    """What there is can do all that is asked for without being told how."""
-
-    status = 501
-    message = "The provider of this cloud has no flavors and no availability zones to choose from."
+    raise lb_errors.ProviderUnsupportedOptionError(provider=next(iter(PROVIDERS)), option="availability zone")

@@ -81,12 +81,12 @@ def _answer_below(call: Call, collection: Collection, below: Below, owner: str, 
 
 
 def _list(call: Call, resource: Resource, path: str, within: Mapping[str, str] | None = None) -> Answer:
-    query, project_id = _asked(call, resource), call.context.project_id
+    query, project_id = asked(call, resource), call.context.project_id
     _require_own(call, resource, query)
     everybody = call.access.decide(rule(resource.name, "get_all-global")) is True
     with call.store.read() as tx:
         found = lb_reading.find(tx, call.context, resource, query, within, None if everybody else project_id)
-    document: View = {resource.plural: _shown(resource, found, query.fields)}
+    document: View = {resource.plural: shown(resource, found, query.fields)}
     if links := _links(call, path, query, [view["id"] for view in found]):
         document[f"{resource.plural}_links"] = links
     return answer_json(200, document)
@@ -103,7 +103,7 @@ def _require_own(call: Call, resource: Resource, query: Query) -> None:
 def _show(call: Call, resource: Resource, key: str, **within: str) -> Answer:
     with call.store.read() as tx:
         view = _object(call, tx, resource, key, "get_one", **within)
-    return answer_json(200, {resource.name: _shown(resource, [view], requested_fields(call.request.query))[0]})
+    return answer_json(200, {resource.name: shown(resource, [view], requested_fields(call.request.query))[0]})
 
 
 def _create(call: Call, collection: Collection) -> Answer:
@@ -243,21 +243,22 @@ def _with_balancer(parent: View) -> View:
     return parent | {"loadbalancer_id": parent[lb_reading.BALANCER]}
 
 
-def _shown(resource: Resource, views: Sequence[View], fields: frozenset[str] | None) -> list[View]:
+def shown(resource: Resource, views: Sequence[View], fields: frozenset[str] | None) -> list[View]:
+    """Objects as answers show them: the visible attributes, or of these what is in ``fields``."""
     names = [item.name for item in resource.fields if item.has("V") and (fields is None or item.name in fields)]
     return [{name: view[name] for name in names} for view in views]
 
 
 def _made(resource: Resource, view: View) -> Answer:
-    return answer_json(201, {resource.name: _shown(resource, [view], None)[0]})
+    return answer_json(201, {resource.name: shown(resource, [view], None)[0]})
 
 
 def _changed(resource: Resource, view: View) -> Answer:
-    return answer_json(200, {resource.name: _shown(resource, [view], None)[0]})
+    return answer_json(200, {resource.name: shown(resource, [view], None)[0]})
 
 
-def _asked(call: Call, resource: Resource) -> Query:
-    """What a list request asks for; sorts come as ``sort=name:asc,id`` too, and the oldest first without."""
+def asked(call: Call, resource: Resource, first: str = "created_at") -> Query:
+    """What a list request asks for; sorts come as ``sort=name:asc,id`` too, without them the least ``first``."""
     pairs: Body = {}
     text: list[tuple[str, str]] = []
     for key, value in parse_qsl(call.request.query, keep_blank_values=True):
@@ -265,9 +266,9 @@ def _asked(call: Call, resource: Resource) -> Query:
             pairs.setdefault(key, []).extend(part for part in value.split(",") if part)
         else:
             text.append(("project_id" if key == "tenant_id" else key, value))
-    asked = [part.partition(":")[::2] for part in pairs.get("sort", [])]
-    keys = [*(key for key, _ in asked), *pairs.get("sort_key", [])] or ["created_at"]
-    ways = [*(way or "asc" for _, way in asked), *pairs.get("sort_dir", [])]
+    short = [part.partition(":")[::2] for part in pairs.get("sort", [])]
+    keys = [*(key for key, _ in short), *pairs.get("sort_key", [])] or [first]
+    ways = [*(way or "asc" for _, way in short), *pairs.get("sort_dir", [])]
     ways += ["asc"] * (len(keys) - len(ways))
     for key, way in zip(keys, ways, strict=False):
         text += [("sort_key", key), ("sort_dir", way)]

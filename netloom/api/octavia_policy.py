@@ -7,6 +7,7 @@ READ_ALL = "rule:load-balancer:read-global"
 OWN = "project_id:%(project_id)s"
 NAMES = ("loadbalancer", "listener", "pool", "member", "healthmonitor", "l7policy", "rule")
 """Resources of projects, as the names of rules have them."""
+CHANGES = ("post", "put", "delete")
 
 
 def rule(resource: str, action: str) -> str:
@@ -30,14 +31,16 @@ def default_rules() -> dict[str, str]:
     }
     for name in NAMES:
         rules |= {rule(name, action): READ for action in ("get_all", "get_one")}
-        rules |= {rule(name, action): WRITE for action in ("post", "put", "delete")}
+        rules |= {rule(name, action): WRITE for action in CHANGES}
         rules[rule(name, "get_all-global")] = READ_ALL
     rules |= {rule(name, "get_stats"): READ for name in ("loadbalancer", "listener")}
     rules |= {rule("loadbalancer", "get_status"): READ, rule("loadbalancer", "put_failover"): ADMIN}
     rules |= {rule("quota", action): READ for action in ("get_all", "get_one", "get_defaults")}
     rules |= {rule("quota", action): "rule:load-balancer:quota" for action in ("put", "delete")}
     rules[rule("quota", "get_all-global")] = f"{READ_ALL} or role:load-balancer_quota_admin"
-    public = ("provider", "flavor", "availability-zone")
-    rules |= {rule(name, "get_all"): "role:reader or rule:load-balancer:read-global" for name in public}
+    public = (rule(name, "get_all") for name in ("provider", "flavor", "availability-zone"))
+    rules |= dict.fromkeys((*public, rule("flavor", "get_one")), "role:reader or rule:load-balancer:read-global")
     inner = ("provider-flavor", "provider-availability-zone", "flavor-profile", "availability-zone-profile", "amphora")
-    return rules | {rule(name, "get_all"): ADMIN for name in inner}
+    rules |= {rule(name, "get_all"): ADMIN for name in inner}
+    rules |= {rule(name, action): ADMIN for name in ("flavor", "flavor-profile") for action in CHANGES}
+    return rules | {rule("flavor-profile", "get_one"): ADMIN}

@@ -181,6 +181,7 @@ def _plugin(client: Client, settings: NetworkSettings, firewall_driver: str) -> 
         "dns_domain": settings.dns_domain,
         "max_mtu": settings.global_physnet_mtu,
         "l3_agent_mode": "legacy",
+        "snat_rules_apply_to_nested_networks": True,
     }
     if len(zones) == 1:
         options["agent_availability_zone"] = zones.pop()
@@ -190,11 +191,14 @@ def _plugin(client: Client, settings: NetworkSettings, firewall_driver: str) -> 
 def _load_balancing(client: Client) -> Sections:
     if "load-balancer" not in client.services:
         return {}
-    providers = client.get(f"{client.services['load-balancer']}/v2.0/lbaas/providers")["providers"]
+    base = f"{client.services['load-balancer']}/v2.0/lbaas/providers"
+    providers = client.get(base)["providers"]
+    capability = client.get(f"{base}/{providers[0]['name']}/flavor_capabilities")["flavor_capabilities"][0]
     return {
         "load_balancer": {
             "provider": providers[0]["name"],
             "enabled_provider_drivers": ",".join(f"{each['name']}:{each['description']}" for each in providers),
+            "expected_flavor_capability": f"{capability['name']}:{capability['description']}",
             "RBAC_test_type": "keystone_default_roles",
             "check_interval": 0.2,
             "check_timeout": PATIENCE,

@@ -1,6 +1,6 @@
 """The errors of load balancing, as Octavia words them."""
 
-from netloom.model.errors import BadRequest, Conflict, NotAuthorized, NotFound
+from netloom.model.errors import ApiError, BadRequest, Conflict, NotAuthorized, NotFound
 
 
 class ImmutableObject(Conflict):
@@ -25,6 +25,31 @@ class InvalidOption(BadRequest):
     """A value that is not for this object."""
 
     message = "{value} is not a valid option for {option}"
+
+
+class DisabledOption(BadRequest):
+    """Something that is there, but not offered."""
+
+    message = "The selected {option} is not allowed in this deployment: {value}"
+
+
+class ObjectInUse(Conflict):
+    """Something else depends on the object."""
+
+    message = "{object} {id} is in use and cannot be modified."
+
+
+class RecordAlreadyExists(Conflict):
+    """Another object has the value."""
+
+    message = "A record of field {field} already exists"
+
+
+class ProviderUnsupportedOptionError(ApiError):
+    """The provider has no such thing."""
+
+    status = 501
+    message = "Provider '{provider}' does not support a requested option: {option}"
 
 
 class ListenerExists(Conflict):

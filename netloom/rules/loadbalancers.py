@@ -7,11 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.loadbalancers import LOADBALANCER
-from netloom.rules import lb_quotas, lb_reading, lb_scheduling, lb_vips
+from netloom.rules import lb_flavors, lb_quotas, lb_reading, lb_scheduling, lb_vips
 from netloom.rules.context import Context
 from netloom.rules.lb_build import Build
 from netloom.rules.lb_changes import attach_tags, begin, lb_time, write
-from netloom.rules.lb_errors import InvalidOption, LBPendingStateError, ValidationException
+from netloom.rules.lb_errors import LBPendingStateError, ValidationException
 from netloom.rules.lb_listeners import check_free
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -28,32 +28,25 @@ from netloom.store.tables.loadbalancers import (
 from netloom.store.tables.network import TAGS
 
 View = dict[str, Any]
-PROVIDERS = {
-    "haproxy": "HAProxy on the hosts of this cloud.",
-    "octavia": "The same under the name that Octavia gives to its own provider.",
-    "amphora": "The same under another name of that provider.",
-}
 STEADY = ("ACTIVE", "ERROR")
 
 
 def create(tx: Tx, context: Context, body: View) -> View:
     """Make a load balancer, with the listeners and pools that come in the same request.
 
-    Raises: QuotaException, InvalidOption, the errors of ``lb_vips.take`` and ``lb_values``, ListenerExists.
+    Raises: QuotaException, ListenerExists, the errors of ``lb_flavors.chosen``, ``lb_vips.take`` and ``lb_values``.
     """
-    if body.get("provider") not in (None, *PROVIDERS):
-        raise InvalidOption(value=body["provider"], option="provider")
-    for name in ("flavor_id", "availability_zone", "vip_qos_policy_id"):
+    provider, ha = lb_flavors.chosen(tx, body, context.settings.loadbalancer_ha)
+    for name in ("availability_zone", "vip_qos_policy_id"):
         if body.get(name):
             raise ValidationException(detail=f"{name} {body[name]} not found")
     key = str(uuid.uuid4())
     lb_quotas.check(tx, body["project_id"], {LOADBALANCERS: 1})
     vip = lb_vips.take(tx, context, key, body)
-    ha = context.settings.loadbalancer_ha
     row = {item.column: body.get(item.name) for item in LOADBALANCER.stored} | vip
     row |= {
         "id": key,
-        "provider": body.get("provider") or "haproxy",
+        "provider": provider,
         "vip_vnic_type": "normal",
         "vip_sg_ids": body["vip_sg_ids"],
         "additional_vips": [],

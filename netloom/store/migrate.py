@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from netloom.store.database import Store
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 

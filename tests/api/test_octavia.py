@@ -371,12 +371,46 @@ def test_quotas(lb, alice, settled, balancer, subnet):
 
 def test_what_there_is_to_choose_from(lb):
     assert {each["name"] for each in lb.get("providers")["providers"]} == {"haproxy", "octavia", "amphora"}
-    assert lb.get("flavors") == {"flavors": []}
     assert lb.get("availabilityzones") == {"availability_zones": []}
     assert lb.as_("admin").get("/v2.0/octavia/amphorae") == {"amphorae": []}
-    lb.refused(403, "GET", "flavorprofiles")
-    lb.refused(404, "GET", f"flavors/{NOBODY}")
     lb.refused(404, "GET", "planets")
+
+
+def test_flavors(lb, hosts, subnet, settled):
+    hosts.come("another")
+    admin = lb.as_("admin")
+    assert [each["name"] for each in admin.get("providers/haproxy/flavor_capabilities")["flavor_capabilities"]] == [
+        "loadbalancer_topology"
+    ]
+    data = {"provider_name": "haproxy", "flavor_data": '{"loadbalancer_topology": "ACTIVE_STANDBY"}'}
+    for wrong, status in (("[]", 400), ("{", 400), ('{"loadbalancer_topology": []}', 400), ('{"cores": 3}', 501)):
+        admin.refused(status, "POST", "flavorprofiles", {"flavorprofile": data | {"name": "p", "flavor_data": wrong}})
+    admin.refused(400, "POST", "flavorprofiles", {"flavorprofile": data | {"name": "p", "provider_name": "f5"}})
+    profile = admin.make("flavorprofile", name="p", **data)
+    flavor = admin.make("flavor", name="two hosts", flavor_profile_id=profile["id"])
+    admin.refused(409, "POST", "flavors", {"flavor": {"name": "two hosts", "flavor_profile_id": profile["id"]}})
+    admin.refused(404, "POST", "flavors", {"flavor": {"name": "none", "flavor_profile_id": NOBODY}})
+    for method, path in (("POST", "flavors"), ("GET", "flavorprofiles"), ("DELETE", f"flavors/{flavor['id']}")):
+        lb.refused(403, method, path, {"flavor": {"name": "f", "flavor_profile_id": profile["id"]}})
+    assert lb.get("flavors?fields=name") == {"flavors": [{"name": "two hosts"}]}
+    assert lb.get(f"flavors/{flavor['id']}") == {"flavor": flavor}
+    lb.refused(404, "GET", f"flavors/{NOBODY}")
+
+    body = {"vip_subnet_id": subnet["id"], "flavor_id": flavor["id"]}
+    lb.refused(400, "POST", "loadbalancers", {"loadbalancer": body | {"provider": "amphora"}})
+    lb.refused(400, "POST", "loadbalancers", {"loadbalancer": body | {"flavor_id": NOBODY}})
+    made = settled("loadbalancer", **body)
+    assert (made["flavor_id"], len(hosts.of(made["id"]))) == (flavor["id"], 2)
+    admin.refused(409, "DELETE", f"flavors/{flavor['id']}")
+    admin.refused(409, "DELETE", f"flavorprofiles/{profile['id']}")
+    admin.refused(409, "PUT", f"flavorprofiles/{profile['id']}", {"flavorprofile": {"flavor_data": "{}"}})
+    admin.put(f"flavors/{flavor['id']}", {"flavor": {"enabled": False, "name": "gone"}})
+    assert "not allowed" in lb.refused(400, "POST", "loadbalancers", {"loadbalancer": body})
+    lb.delete(f"loadbalancers/{made['id']}")
+    hosts.tell()
+    admin.delete(f"flavors/{flavor['id']}")
+    admin.delete(f"flavorprofiles/{profile['id']}")
+    assert admin.get("flavorprofiles") == {"flavorprofiles": []}
 
 
 def test_a_port_that_is_brought_along_stays(lb, alice, hosts, settled, subnet):

@@ -6,6 +6,7 @@ listener, whose address belongs to that load balancer.
 
 import sqlalchemy as sa
 
+from netloom.model.lb_flavors import FLAVOR, FLAVOR_PROFILE
 from netloom.model.lb_l7 import L7POLICY, L7RULE
 from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
@@ -23,6 +24,12 @@ def _generations() -> tuple[sa.Column[int], sa.Column[int]]:
     )
 
 
+FLAVOR_PROFILES = resource_table(FLAVOR_PROFILE)
+FLAVORS = resource_table(
+    FLAVOR,
+    sa.ForeignKeyConstraint(["flavor_profile_id"], ["lb_flavor_profiles.id"]),
+    sa.UniqueConstraint("name"),
+)
 LOADBALANCERS = resource_table(
     LOADBALANCER,
     _api(),
