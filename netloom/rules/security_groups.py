@@ -107,11 +107,11 @@ def update(tx: Tx, context: Context, current: Body, changes: Body) -> Body:
 
 
 def delete(tx: Tx, context: Context, current: Body) -> None:
-    """Remove a group with its rules.
+    """Remove a group with its rules, and the rules of other groups that let its members through.
 
     Raises:
         SecurityGroupCannotRemoveDefault: the project's default group, unless the caller is an administrator.
-        SecurityGroupInUse: ports or the rules of other groups refer to it.
+        SecurityGroupInUse: ports are in it.
     """
     group_id = current["id"]
     if current["name"] == DEFAULT and not context.is_admin:
@@ -119,13 +119,16 @@ def delete(tx: Tx, context: Context, current: Body) -> None:
     tx.execute(sa.select(SECURITY_GROUPS.c.id).where(SECURITY_GROUPS.c.id == group_id).with_for_update())
     _check_unused(tx, group_id)
     rules = SECURITY_GROUP_RULES.c
-    remote = sa.select(rules.id).where(rules.remote_group_id == group_id, rules.security_group_id != group_id)
-    if tx.execute(remote.limit(1)).first() is not None:
-        raise SecurityGroupInUse(security_group_id=group_id, reason="is the remote group of a rule of another group")
+    remote = (rules.remote_group_id == group_id) & (rules.security_group_id != group_id)
+    concerned = [key for (key,) in tx.tuples(sa.select(rules.security_group_id).where(remote).distinct())]
+    if concerned:
+        tx.execute(SECURITY_GROUP_RULES.delete().where(remote))
+        standard.revise(tx, SECURITY_GROUPS, concerned)
     tx.execute(TAGS.delete().where(TAGS.c.resource_id == group_id))
     tx.execute(RBAC_POLICIES.delete().where(RBAC_POLICIES.c.object_id == group_id))
     tx.execute(SECURITY_GROUPS.delete().where(SECURITY_GROUPS.c.id == group_id))
-    tx.changed("security_group", group_id)
+    for key in (group_id, *concerned):
+        tx.changed("security_group", key)
 
 
 def _defaults(tx: Tx, project_ids: Collection[str]) -> dict[str, str]:

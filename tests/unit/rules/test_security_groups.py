@@ -106,8 +106,6 @@ def test_group_in_use_stays(store):
         security_groups.delete(tx, member(), used)
     with pytest.raises(security_groups.SecurityGroupInUse), store.write() as tx:
         security_groups.update(tx, member(), used, {"stateful": False})
-    with pytest.raises(security_groups.SecurityGroupInUse), store.write() as tx:
-        security_groups.delete(tx, member(), remote)
     with store.write() as tx:
         security_groups.delete(tx, member(), free)
     with store.read() as tx:
@@ -117,6 +115,21 @@ def test_group_in_use_stays(store):
             is None
         )
     assert ("security_group", free["id"]) in changes(store)
+
+
+def test_rules_go_with_the_remote_group_that_they_name(store):
+    named, remote = make(store), make(store)
+    with store.write() as tx:
+        [rule] = security_group_rules.create(tx, member(), [rule_body(named, remote_group_id=remote["id"])])
+        tx.execute(CHANGES.delete())
+    before = get(store, member(), SECURITY_GROUP, named["id"])
+    with store.write() as tx:
+        security_groups.delete(tx, member(), remote)
+    after = get(store, member(), SECURITY_GROUP, named["id"])
+    assert rule["id"] not in {each["id"] for each in after["security_group_rules"]}
+    assert len(after["security_group_rules"]) == len(before["security_group_rules"]) - 1
+    assert after["revision_number"] == before["revision_number"] + 1
+    assert changes(store) == {("security_group", remote["id"]), ("security_group", named["id"])}
 
 
 def test_stateful_reaches_the_hosts_and_a_description_does_not(store):
