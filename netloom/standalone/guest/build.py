@@ -115,8 +115,11 @@ def _fill(tree: Path, contents: dict[str, Path]) -> None:
 
 
 def _link_applets(tree: Path) -> None:
-    """Every applet of busybox that nothing else in the tree stands in for."""
-    listing = subprocess.run([tree / "bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout
+    """Every applet of busybox that nothing else in the tree stands in for; those for root in both places."""
+    listing = subprocess.run([tree / "bin/busybox", "--list-full"], capture_output=True, text=True, check=True).stdout
     taken = {path.name for path in tree.rglob("*") if path.is_file()}
-    for applet in sorted(set(listing.split()) - taken):
-        (tree / "usr/bin" / applet).symlink_to("busybox")
+    for place in sorted(map(Path, listing.split())):
+        if place.name not in taken:
+            (tree / "usr/bin" / place.name).symlink_to("busybox")
+            if place.parent.name == "sbin":
+                (tree / "usr/sbin" / place.name).symlink_to("../bin/busybox")
