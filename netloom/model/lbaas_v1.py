@@ -33,6 +33,7 @@ LB_POOL = Resource(
     label="Pool",
     not_found="PoolNotFound",
     extension="lbaas",
+    quota=10,
     fields=(
         *identity(),
         Field("vip_id", "VF", Uuid(nullable=True), stored=False),
@@ -60,6 +61,7 @@ LB_MEMBER = Resource(
     label="Member",
     not_found="MemberNotFound",
     extension="lbaas",
+    quota=-1,
     fields=(
         *identity(),
         Field("pool_id", "CUVF", Uuid(), REQUIRED),
@@ -78,6 +80,7 @@ LB_MONITOR = Resource(
     label="Health_monitor",
     not_found="HealthMonitorNotFound",
     extension="lbaas",
+    quota=-1,
     fields=(
         *identity(),
         Field("type", "CVFS", Choice(values=("PING", "TCP", "HTTP", "HTTPS")), REQUIRED),
@@ -100,6 +103,7 @@ LB_VIP = Resource(
     label="Vip",
     not_found="VipNotFound",
     extension="lbaas",
+    quota=10,
     fields=(
         *identity(),
         Field("name", "CUVFS", Text(most=255), ""),
@@ -116,3 +120,4 @@ LB_VIP = Resource(
         *_status(),
     ),
 )
+RESOURCES = (LB_POOL, LB_MEMBER, LB_MONITOR, LB_VIP)

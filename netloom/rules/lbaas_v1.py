@@ -17,7 +17,7 @@ from netloom.model.lbaas_v1 import LB_MEMBER, LB_MONITOR, LB_POOL, LB_VIP
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
 from netloom.model.owners import LBAAS_VIP
 from netloom.model.subnets import SUBNET
-from netloom.rules import lb_scheduling, lb_vips, lbaas_views, ports
+from netloom.rules import lb_scheduling, lb_vips, lbaas_views, ports, quotas
 from netloom.rules.context import Context
 from netloom.rules.lb_changes import begin, lb_time
 from netloom.rules.lookup import require
@@ -74,9 +74,10 @@ class PoolMonitorAssociationNotFound(NotFound):
 
 
 def create_pools(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
-    """Make pools, each on a host. Raises SubnetNotFound, HealthMonitorNotFound."""
+    """Make pools, each on a host. Raises SubnetNotFound, HealthMonitorNotFound, OverQuota."""
     ids = []
     for body in bodies:  # pools do not come in bulk
+        quotas.check(tx, context, "pool", body["project_id"], 1)
         require(tx, context, SUBNET, body["subnet_id"])
         key = str(uuid.uuid4())
         named = {name: body[name] for name in ("name", "description", "admin_state_up", "project_id")}
@@ -115,11 +116,13 @@ def delete_pool(tx: Tx, context: Context, current: View) -> None:
 def create_vips(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
     """Give pools their addresses.
 
-    Raises: PoolNotFound, NotAuthorized, ProtocolMismatch, VipExists, HTTPBadRequest, SubnetNotFound, the errors of
+    Raises: PoolNotFound, NotAuthorized, ProtocolMismatch, VipExists, HTTPBadRequest, SubnetNotFound, OverQuota,
+    the errors of
     ``lb_vips.make``.
     """
     ids = []
     for body in bodies:
+        quotas.check(tx, context, "vip", body["project_id"], 1)
         key = str(uuid.uuid4())
         balancer = begin(tx, context, _pool_for_vip(tx, context, body)["id"], ANY)
         subnet = require(tx, context, SUBNET, body["subnet_id"])
@@ -170,9 +173,10 @@ def delete_vip(tx: Tx, context: Context, current: View) -> None:
 
 
 def create_members(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
-    """Add members to pools. Raises PoolNotFound, MemberExists."""
+    """Add members to pools. Raises PoolNotFound, MemberExists, OverQuota."""
     ids = []
     for body in bodies:
+        quotas.check(tx, context, "member", body["project_id"], 1)
         pool = _named(tx, context, LB_POOL, body["pool_id"])
         balancer = begin(tx, context, pool["id"], ANY)
         _check_member(tx, body, pool["id"])
@@ -199,9 +203,10 @@ def delete_member(tx: Tx, context: Context, current: View) -> None:
 
 
 def create_monitors(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
-    """Make health monitors; they watch nothing before they are associated with pools."""
+    """Make health monitors; they watch nothing before they are associated with pools. Raises OverQuota."""
     ids = []
     for body in bodies:
+        quotas.check(tx, context, "health_monitor", body["project_id"], 1)
         ids.append(str(uuid.uuid4()))
         values = {"max_retries_down": body["max_retries"], "name": ""} | body | {"id": ids[-1]}
         tx.execute(HEALTHMONITORS.insert(), _row(HEALTHMONITOR, tx, values) | _fresh(1))

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from netloom.model import lbaas_v1
 from netloom.model.errors import BadRequest, HTTPBadRequest, NotFound, OverQuota
 from netloom.model.kinds import Boolean, Integer, Invalid
 from netloom.model.resources import RESOURCES
@@ -17,7 +18,7 @@ from netloom.rules.query import table_of
 from netloom.store.database import Tx
 from netloom.store.tables.network import QUOTAS, ROUTERS
 
-COUNTED = {resource.name: resource for resource in RESOURCES if resource.quota is not None}
+COUNTED = {resource.name: resource for resource in (*RESOURCES, *lbaas_v1.RESOURCES) if resource.quota is not None}
 ROUTER_ROUTE = "router_route"
 OWN = ~QUOTAS.c.resource.startswith("octavia:")
 """Limits of this API: load balancing keeps its own beside them."""
@@ -130,7 +131,10 @@ def _limit_locked(tx: Tx, context: Context, resource: str, project_id: str) -> i
 
 def _used(resource: str, project_id: str) -> sa.ScalarSelect[Any]:
     table = table_of(COUNTED[resource])
-    return sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id).scalar_subquery()
+    counted = sa.select(sa.func.count()).select_from(table).where(table.c.project_id == project_id)
+    if COUNTED[resource] in lbaas_v1.RESOURCES:  # Octavia's are in the same tables
+        counted = counted.where(table.c.api == 1)
+    return counted.scalar_subquery()
 
 
 def _all_used(tx: Tx, project_id: str) -> dict[str, int]:

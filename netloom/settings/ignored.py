@@ -147,7 +147,7 @@ IGNORED = (
             "ml2_type_vxlan": "vxlan_group",
             "ovs": "igmp_snooping_enable igmp_flood* resource_provider_* qos_meter_bandwidth"
             " openflow_processed_per_port disable_packet_marking",
-            "quotas": "quota_address_group quota_firewall* quota_vip quota_pool quota_member quota_health_*"
+            "quotas": "quota_address_group quota_firewall* quota_healthmonitor"
             " quota_loadbalancer quota_listener quota_packet_filter quota_network_gateway",
             "securitygroup": "permitted_ethertypes",
             "designate": "*",

@@ -98,7 +98,13 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
         ),
     ],
     "quotas": [
-        cfg.IntOpt(f"quota_{name}", default=default, min=-1, help=f"Default quota of {name}; -1: no bound.")
+        cfg.IntOpt(
+            f"quota_{name}",
+            default=default,
+            min=-1,
+            deprecated_name="quota_health_monitors" if name == "health_monitor" else None,  # that of 2013
+            help=f"Default quota of {name}; -1: no bound.",
+        )
         for name, default in {
             "network": 100,
             "subnet": 100,
@@ -110,6 +116,10 @@ SERVER_OPTIONS: dict[str, list[cfg.Opt]] = {
             "security_group_rule": 100,
             "rbac_policy": 10,
             "trunk": -1,
+            "pool": 10,
+            "vip": 10,
+            "member": -1,
+            "health_monitor": -1,
         }.items()
     ],
     "database": [

@@ -155,6 +155,23 @@ def test_refusals(alice, bob, pool, vip_body, subnet):
     alice.fails(400, "HTTPBadRequest", "PUT", f"lb/health_monitors/{watch['id']}", {"health_monitor": {"type": "TCP"}})
 
 
+def test_quotas(alice, admin, pool, vip_body, subnet):
+    shown = alice.get("quotas/alpha")["quota"]
+    assert {name: shown[name] for name in ("pool", "vip", "member", "health_monitor")} == {
+        "pool": 10, "vip": 10, "member": -1, "health_monitor": -1,
+    }  # fmt: skip
+    member(alice, pool)
+    admin.put("quotas/alpha", {"quota": {"pool": 1, "vip": 0, "member": 1, "health_monitor": 0}})
+    body = {"lb_method": "SOURCE_IP", "name": "a", "protocol": "TCP", "subnet_id": subnet["id"]}
+    alice.fails(409, "OverQuota", "POST", "lb/pools", {"pool": body})
+    alice.fails(409, "OverQuota", "POST", "lb/vips", vip_body)
+    body = {"address": "10.0.0.13", "pool_id": pool["id"], "protocol_port": 80}
+    alice.fails(409, "OverQuota", "POST", "lb/members", {"member": body})
+    body = {"delay": 3, "max_retries": 3, "timeout": 3, "type": "TCP"}
+    alice.fails(409, "OverQuota", "POST", "lb/health_monitors", {"health_monitor": body})
+    assert len(alice.get("lb/members")["members"]) == 1
+
+
 def test_lists(alice, pool, subnet):
     body = {"lb_method": "SOURCE_IP", "name": "a", "protocol": "TCP", "subnet_id": subnet["id"]}
     alice.post("lb/pools", {"pool": body})
