@@ -1,11 +1,13 @@
 """Bridges and ports on a real Open vSwitch."""
 
+import os
 import threading
 import time
 
 import pytest
 
 from netloom.host.ovsdb import DELETE_AT_ONCE, PATCHES_AT_ONCE, Ovsdb
+from netloom.host.vswitch import PRIORITY, daemon_pid
 from netloom.state import Bridge, Failure, HostState, Interface, SwitchPort
 from tests.host.switch import Switch, eventually, switch
 
@@ -27,6 +29,17 @@ def converge(switch: Switch, *wanted: Bridge | SwitchPort) -> list[Failure]:
 
 def observed(switch: Switch) -> HostState:
     return HostState(switch.db.observe())
+
+
+def test_the_daemons_have_the_processor_before_others_also_after_a_crash(switch: Switch) -> None:
+    def values() -> set[int]:
+        pids = [daemon_pid(switch.vswitch.rundir / f"{name}.pid") for name in ("ovsdb-server", "ovs-vswitchd")]
+        return {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids if pid} if all(pids) else set()
+
+    assert values() == {PRIORITY}
+    switch.kill("ovs-vswitchd")
+    eventually(values)
+    assert values() == {PRIORITY}
 
 
 def test_a_plan_is_applied_and_seen_again(switch: Switch) -> None:
