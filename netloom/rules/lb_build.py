@@ -13,6 +13,7 @@ from netloom.model.loadbalancers import HTTP_PROTOCOLS, LISTENER
 from netloom.rules import lb_quotas, lb_values
 from netloom.rules.lb_changes import attach_tags, lb_time
 from netloom.rules.lb_errors import TooManyL7RulesOnL7Policy, ValidationException
+from netloom.rules.lb_secrets import check_references
 from netloom.rules.query import table_of
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import (
@@ -40,10 +41,13 @@ class Build:
         self._balancer = balancer
         self._rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in ORDER}
         self._tags: dict[str, Any] = {}
+        self._referring: list[Body] = []
+        """What may refer to certificates."""
 
     def listener(self, body: Body, pools: Mapping[str, str]) -> str:
         """A listener; ``pools``: protocols of the pools that it and its policies can name, by id. Its id."""
         lb_values.listener(body)
+        self._referring.append(body)
         pool_id = body["default_pool_id"]
         if body.get("default_pool"):
             pool_id = self.pool(body["default_pool"])
@@ -62,6 +66,7 @@ class Build:
     def pool(self, body: Body) -> str:
         """A pool with its members and health monitor. Its id."""
         lb_values.pool(body)
+        self._referring.append(body)
         key = self._add(POOL, body, loadbalancer_id=self._balancer["id"], operating_status="OFFLINE", api=2)
         for each in body["members"]:
             self.member(key, each)
@@ -102,7 +107,8 @@ class Build:
         return self._add(L7RULE, body, l7policy_id=policy_id)
 
     def store(self) -> None:
-        """Store what was gathered. Raises QuotaException."""
+        """Store what was gathered. Raises QuotaException, CertificateRetrievalException."""
+        check_references(self._tx, self._balancer["project_id"], *self._referring)
         counts = {table: len(rows) for table, rows in self._rows.items() if table is not POOL_MONITORS}
         lb_quotas.check(self._tx, self._balancer["project_id"], counts)
         for table in ORDER:

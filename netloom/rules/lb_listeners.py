@@ -27,7 +27,6 @@ def create(tx: Tx, context: Context, body: View) -> View:
     Raises: LoadBalancerNotFound, ImmutableObject, ListenerExists, QuotaException and the errors of ``lb_values``.
     """
     balancer = begin(tx, context, body["loadbalancer_id"])
-    check_references(tx, balancer["project_id"], body)
     check_free(tx, balancer, [body])
     build = Build(tx, balancer)
     key = build.listener(body, pools_of(tx, balancer["id"], [body["default_pool_id"], *_redirects(body)]))

@@ -35,7 +35,6 @@ def create(tx: Tx, context: Context, body: View) -> View:
             raise DuplicatePoolEntry
         lb_values.pair(listener["protocol"], body["protocol"])
     balancer = begin(tx, context, balancer_id)
-    check_references(tx, balancer["project_id"], body)
     build = Build(tx, balancer)
     key = build.pool(body)
     build.store()

@@ -1,7 +1,7 @@
 """Certificates that listeners show, kept here: what a request names must be there, and be the project's."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,12 +57,13 @@ def secret_id(reference: str) -> str:
     return reference.rstrip("/").rpartition("/")[2]
 
 
-def check_references(tx: Tx, project_id: str, body: Mapping[str, Any]) -> None:
+def check_references(tx: Tx, project_id: str, *bodies: Mapping[str, Any]) -> None:
     """Refuse to refer to certificates that are not the project's, or to show one without its key; 1 statement at most.
 
-    Raises CertificateRetrievalException.
+    ``bodies`` are those of listeners and pools. Raises CertificateRetrievalException.
     """
-    refs = [body[name] for name in ONE if body.get(name)] + list(body.get("sni_container_refs") or ())
+    shown = {ref for body in bodies for ref in (body.get("default_tls_container_ref"), *_sni(body)) if ref}
+    refs = shown | {body[name] for body in bodies for name in ONE if body.get(name)}
     if not refs:
         return
     table = LB_SECRETS.c
@@ -71,9 +72,12 @@ def check_references(tx: Tx, project_id: str, body: Mapping[str, Any]) -> None:
     known = {key: bool(has) for key, has in tx.tuples(sa.select(table.id, keyed).where(*mine))}
     if unknown := sorted(ref for ref in refs if secret_id(ref) not in known):
         raise CertificateRetrievalException(refs=", ".join(unknown))
-    shown = [body.get("default_tls_container_ref"), *(body.get("sni_container_refs") or ())]
-    if bare := sorted(ref for ref in shown if ref and not known[secret_id(ref)]):
+    if bare := sorted(ref for ref in shown if not known[secret_id(ref)]):
         raise CertificateRetrievalException(refs=f"{', '.join(bare)}: there is no private key")
+
+
+def _sni(listener: Mapping[str, Any]) -> Sequence[str]:
+    return listener.get("sni_container_refs") or ()
 
 
 def create(tx: Tx, project_id: str, name: str, content: bytes) -> str:

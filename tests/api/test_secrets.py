@@ -96,6 +96,10 @@ def test_listeners_show_what_their_project_keeps(keys, alice, store, settings, p
     for wrong in (foreign, bare):
         told = lb.refused(400, "POST", "listeners", {"listener": body | {"default_tls_container_ref": wrong}})
         assert wrong in told
+        secure = {"protocol": "TERMINATED_HTTPS", "protocol_port": 443, "default_tls_container_ref": wrong}
+        whole = {"vip_subnet_id": subnet["id"], "listeners": [secure]}
+        assert wrong in lb.refused(400, "POST", "loadbalancers", {"loadbalancer": whole})
+    assert len(lb.get("loadbalancers")["loadbalancers"]) == 1
     listener = lb.make("listener", **body, default_tls_container_ref=ref)
     assert listener["default_tls_container_ref"] == ref
     assert keys.ask("DELETE", ref.removeprefix("http://testserver")).status_code == 409
