@@ -134,7 +134,20 @@ def test_003_23_24_the_namespace_has_the_vip(story):
 
 def test_003_25_the_servers_answer_strictly_in_turn(story):
     assert alternating(story.served(f"http://{VIP}/", 5))
-    assert story.neutron(f"lb-pool-stats {story.pool_name}").record["total_connections"] != ""
+
+    def counted() -> int:
+        return int(story.neutron(f"lb-pool-stats {story.pool_name}").record["total_connections"])
+
+    eventually(lambda: counted() == 5, what="five connections counted")
+
+
+def test_a_server_that_dies_is_inactive_until_it_returns(story):
+    story.neutron(f"lb-healthmonitor-update {story.monitor} --delay 1 --timeout 1 --max-retries 1")
+    story.stop("vm1")
+    eventually(lambda: story.statuses("member") == {"ACTIVE", "INACTIVE"}, what="one member INACTIVE")
+    assert set(story.served(f"http://{VIP}/")) == {"vm2"}
+    story.start("vm1")
+    eventually(lambda: story.statuses("member") == {"ACTIVE"}, what="all members ACTIVE")
 
 
 def test_who_carries_the_pool(story):
