@@ -9,7 +9,7 @@ from typing import Any
 from tests.sandbox import CLIENT_BIN, Machine, Sandbox, environment
 
 CONFIG = "/etc/netloom"
-SILENT = {"delete", "set", "unset", "add", "remove", "start", "stop", "reboot"}
+SILENT = {"delete", "set", "unset", "reset", "add", "remove", "start", "stop", "reboot"}
 """Words of commands that print nothing."""
 
 

@@ -15,6 +15,14 @@ from tests.sandbox import eventually
 
 HELD = "/run/held"
 """A file that is there as long as a connection is."""
+UDP_SERVER = """
+import os, socket, sys
+port = socket.socket(type=socket.SOCK_DGRAM)
+port.bind(("", 53))
+print(os.getpid(), flush=True)
+while True:
+    port.sendto(sys.argv[1].encode() + b"\\n", port.recvfrom(99)[1])
+"""
 SECURE = "www.example.org"
 CERTIFICATE = f"""
 cd /run && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={SECURE} \
@@ -76,6 +84,25 @@ def test_what_the_client_shows(site, balancer):
     assert site.openstack("loadbalancer quota show admin")["load_balancer"] == 10
 
 
+def test_every_list_and_the_quotas(site, balancer):
+    run = site.openstack
+    for kind, name in (("", balancer.name), ("listener ", balancer.listener), ("pool ", balancer.pool)):
+        assert name in {each["name"] for each in run(f"loadbalancer {kind}list")}
+    assert len(run("loadbalancer healthmonitor list")) == 1
+    assert run(f"loadbalancer l7policy list --listener {balancer.listener}") == []
+    for kind in ("availabilityzone", "flavorprofile", "amphora"):
+        assert isinstance(run(f"loadbalancer {kind} list"), list)
+    run("loadbalancer quota set --listener 1 --healthmonitor 7 admin")
+    try:
+        shown = run("loadbalancer quota show admin")
+        assert (shown["listener"], shown["health_monitor"], shown["pool"]) == (1, 7, -1)
+        full = f"loadbalancer listener create --protocol HTTP --protocol-port 81 {balancer.id}"
+        assert "Quota has been met" in run(full, check=False)
+    finally:
+        run("loadbalancer quota reset admin")
+    assert run("loadbalancer quota show admin") == run("loadbalancer quota defaults show")
+
+
 def test_a_server_that_dies_is_left_out_until_it_returns(site, balancer):
     site.stop("vm1")
     assert set(site.served(balancer.url())) == {"vm2"}, "a member that refuses is left for another one at once"
@@ -107,6 +134,41 @@ def test_policies_of_layer_7(site, balancer):
     assert site.curl(balancer.url(), "-b", "tier=gold", *code) == "403"
     assert site.curl(balancer.url("old"), "-b", "tier=tin", *code) == "404", "it is the server's to answer"
     balancer.run(f"l7policy delete {name}")
+
+
+@contextlib.contextmanager
+def telling_names(site):
+    """Servers on the cards of the instances that answer datagrams to port 53 by their names, for a block."""
+    machine, pids = site.world.machine, []
+    for base, guest in site.guests.items():
+        words = ("nsenter", f"--net=/proc/{guest.process}/ns/net", "/usr/bin/python3", "-c", UDP_SERVER, base)
+        process = machine.popen(*words)
+        assert process.stdout
+        pids.append(process.stdout.readline().strip())
+    try:
+        yield
+    finally:
+        machine.run("kill", *pids)
+
+
+def test_datagrams_reach_the_servers(site, balancer):
+    site.openstack(f"security group rule create --protocol udp --dst-port 53 {site.group}")
+    pool, listener = site.world.name("names"), site.world.name("dns")
+    balancer.run(f"pool create --name {pool} --lb-algorithm ROUND_ROBIN --protocol UDP --loadbalancer {balancer.id}")
+    for address in INSIDE:
+        balancer.run(f"member create --address {address} --protocol-port 53 {pool}")
+    options = f"--name {listener} --protocol UDP --protocol-port 53 --default-pool {pool}"
+    balancer.run(f"listener create {options} {balancer.id}")
+    script = f"exec 3<>/dev/udp/{balancer.vip}/53; echo ask >&3; timeout 1 head -n 1 <&3"
+
+    def asked() -> str:
+        return str(site.world.namespace(f"qdhcp-{site.network}", "bash", "-c", script, check=False).strip())
+
+    with telling_names(site):
+        eventually(lambda: {asked(), asked()} == set(SERVERS), what="an answer of each server")
+    assert site.curl(balancer.url()) in SERVERS, "the listener for TCP serves on"
+    balancer.run(f"listener delete {listener}")
+    balancer.run(f"pool delete {pool}")
 
 
 def test_tls_ends_at_the_balancer(site, balancer):
