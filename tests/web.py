@@ -1,25 +1,27 @@
 """Servers that answer with their name, and clients that ask without a pause; a program of the standard library alone.
 
-    web.py serve NAME ADDRESS PORT [UDP-PORT]    answer by HTTP, and datagrams, too
+    web.py serve NAME ADDRESS PORT [UDP-PORT]    answer by HTTP, and datagrams, too, until standard input ends
     web.py ask ADDRESS PORT                      ask by HTTP until standard input ends, then tell (JSON)
 
-``ask`` makes a connection for each request, one every 10 ms however long the answers take, and says "ready" when it
-begins. It tells when each request began and ended (monotonic time of the machine), and the answer, or the error's name.
+Each says "ready" first. ``ask`` makes a connection for each request, one every 10 ms however long the answers take.
+It tells when each request began and ended (monotonic time of the machine), and the answer, or the error's name.
 """
 
 import asyncio
 import contextlib
 import http.server
+import itertools
 import json
 import socketserver
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 
 INTERVAL, PATIENCE = 0.01, 5.0
 """Seconds from request to request, and until one is lost."""
+PORTS = range(10_000, 60_000)
+"""Of the clients."""
 REQUEST = b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"
 COOKIE = "session"
 """Name of the cookie that servers give to who has none."""
@@ -58,7 +60,7 @@ class Requests:
         One that waited until somebody answered again tells nothing new.
         """
         good = sorted(each.began for each in self.all if each.answer in self.servers and each.ended - each.began < 0.5)
-        return max(pairwise(good), key=lambda gap: gap[1] - gap[0], default=(0.0, float("inf")))
+        return max(itertools.pairwise(good), key=lambda gap: gap[1] - gap[0], default=(0.0, float("inf")))
 
 
 def requests(told: str, *servers: str) -> Requests:
@@ -72,20 +74,22 @@ async def _ask(address: str, port: int) -> list[tuple[float, float, str]]:
     asyncio.get_running_loop().add_reader(sys.stdin, end.set)
     print("ready", flush=True)
     due = time.monotonic()
+    # Each request has a port that none had for minutes: so long firewalls remember connections.
+    ports = itertools.count(int(due / INTERVAL))
     async with asyncio.TaskGroup() as group:
         while not end.is_set():
-            group.create_task(_ask_once(address, port, told))
+            group.create_task(_ask_once(address, port, PORTS[next(ports) % len(PORTS)], told))
             due = max(due + INTERVAL, time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(end.wait(), due - time.monotonic())
     return told
 
 
-async def _ask_once(address: str, port: int, told: list[tuple[float, float, str]]) -> None:
+async def _ask_once(address: str, port: int, own: int, told: list[tuple[float, float, str]]) -> None:
     began = time.monotonic()
     try:
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection(address, port)
+            reader, writer = await asyncio.open_connection(address, port, local_addr=("0.0.0.0", own))
             with contextlib.closing(writer):
                 writer.write(REQUEST)
                 head, separator, body = (await reader.read()).partition(b"\r\n\r\n")
@@ -97,7 +101,11 @@ async def _ask_once(address: str, port: int, told: list[tuple[float, float, str]
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, _request: object, _client: object) -> None:
+        """A client that breaks a connection is none."""
 
 
 def _serve(name: bytes, address: str, port: int, udp_port: int) -> None:
@@ -119,9 +127,12 @@ def _serve(name: bytes, address: str, port: int, udp_port: int) -> None:
         def handle(self) -> None:
             self.request[1].sendto(name, self.client_address)
 
-    if udp_port:
-        threading.Thread(target=socketserver.UDPServer((address, udp_port), Echo).serve_forever, daemon=True).start()
-    _Server((address, port), Answer).serve_forever()
+    servers: list[socketserver.BaseServer] = [_Server((address, port), Answer)]
+    servers += [socketserver.UDPServer((address, udp_port), Echo)] if udp_port else []
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("ready", flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class LabTown:
         outside = {"cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "allocation_pools": pool}
         self.api.make("subnet", network_id=self.public, ip_version=4, enable_dhcp=False, **outside)
         network = self.make("network", name="town", **{"provider:network_type": "vxlan"})["id"]
-        subnet = self.api.make("subnet", network_id=network, ip_version=4, cidr="10.7.0.0/24")["id"]
+        self.subnet = subnet = self.api.make("subnet", network_id=network, ip_version=4, cidr="10.7.0.0/24")["id"]
         self.router = self.make_routers("town")[0]
         self.api.call("PUT", f"/v2.0/routers/{self.router}/add_router_interface", {"subnet_id": subnet})
         group = self.make("security-group", name="town")["id"]
@@ -161,14 +161,19 @@ class LabTown:
 
     def probe(self, *words: str, inside: str = "") -> Probe:
         """Start the probe in the Internet, or in the network of an instance."""
+        return self.program(PROBE, *words, inside=inside)
+
+    def program(self, path: str, *words: str, inside: str = "") -> Probe:
+        """The same with another program that speaks like the probe."""
+        argv = [sys.executable, path, *words]
         if not inside:
-            return Probe(self.cloud.outside.enter([sys.executable, PROBE, *words]))
+            return Probe(self.cloud.outside.enter(argv))
         machine = self.cloud.machine_of(inside)
         if inside not in self._processes:
             record = machine.place(f"/var/lib/netloom/host/instances/{inside}/record")
             self._processes[inside] = json.loads(record.read_text())["process"]["pid"]
         entering = ["nsenter", f"--target={self._processes[inside]}", "--net"]
-        return Probe(machine.enter([*entering, sys.executable, PROBE, *words]))
+        return Probe(machine.enter([*entering, *argv]))
 
     def close(self) -> None:
         """Undo all faults, and delete what was made."""

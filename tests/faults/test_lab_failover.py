@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.lab_town import CARRIERS, FAULTS, PATIENCE, Fault, LabTown, Traffic
-from tests.lab.cloud import LabCloud
 from tests.sandbox import eventually
 
 FAILOVER = 3.0
@@ -20,11 +19,9 @@ TOLD = 3.0
 """Seconds from a failover until the API tells of it."""
 
 
-@pytest.fixture(scope="module")
-def town(lab: LabCloud) -> Iterator[LabTown]:
-    made = LabTown(lab)
-    yield made
-    made.close()
+@pytest.fixture
+def town(lab_town: LabTown) -> LabTown:
+    return lab_town
 
 
 @pytest.fixture(autouse=True)

@@ -98,7 +98,8 @@ class World:
         words = [sys.executable, WEB_PROGRAM, "serve", f"vm{number}", f"10.0.0.{number}", "80", "53"]
         self.servers[number] = subprocess.Popen(
             ["ip", "netns", "exec", self.guests[number].namespace, *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self.cluster.lab.processes.append(self.servers[number])
