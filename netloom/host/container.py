@@ -54,6 +54,9 @@ ln -s pts/ptmx root/dev/ptmx
 ln -s /proc/self/fd root/dev/fd
 mkfifo -m 600 root/dev/console
 mount -t proc -o nosuid,nodev,noexec proc root/proc
+awk -v RS= -v ORS='\n\n' "NR <= $VCPUS" /proc/cpuinfo > root/run/cpuinfo
+mount -o bind root/run/cpuinfo root/proc/cpuinfo
+rm root/run/cpuinfo
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs root/sys || :
 pivot_root root root/mnt
 cd /
@@ -91,7 +94,7 @@ def started(pid: int) -> str:
 class Held:
     """A container on its way: spawned, mapped, ready, released. Many can be at each step at the same time."""
 
-    def __init__(self, root: Path, disk: Path, console: Path, hostname: str) -> None:
+    def __init__(self, root: Path, disk: Path, console: Path, hostname: str, vcpus: int) -> None:
         """Spawn it.
 
         Args:
@@ -99,6 +102,7 @@ class Held:
             disk: the instance's own directory, made here when missing.
             console: file that the guest's output is appended to.
             hostname: its first host name.
+            vcpus: how many processors it is told of; there are not more than the host's.
         """
         self._first_id = root.stat().st_uid
         if self._first_id == 0:
@@ -109,7 +113,7 @@ class Held:
             os.chown(directory, self._first_id, self._first_id)
         disk.chmod(0o700)
         scripts = {"OUTSIDE": _OUTSIDE, "INSIDE": _INSIDE}
-        values = {"LOWER": str(root), "NAME": hostname, "PATH": _PATH}
+        values = {"LOWER": str(root), "NAME": hostname, "VCPUS": str(vcpus), "PATH": _PATH}
         log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._starter = subprocess.Popen(

@@ -77,7 +77,7 @@ class Containers:
 
     def hold(self, instance: Instance, directory: Path) -> Held:
         """Spawn a container."""
-        return Held(self._guest_root, directory / "disk", directory / "console.log", instance.hostname)
+        return Held(self._guest_root, directory / "disk", directory / "console.log", instance.hostname, instance.vcpus)
 
     def limit(self, instance: Instance, process: Process | None = None) -> None:
         """Limit its memory."""

@@ -34,7 +34,8 @@ def expected(intent: Intent, facts: Facts, settings: PlanSettings) -> Facts:
 def _instance(server: Server) -> Instance:
     return Instance(
         id=server.id,
-        hostname=server.hostname,
+        # The kernel takes no more (see sethostname(2)); the domain is for name services.
+        hostname=server.hostname.partition(".")[0][:64],
         image=server.image_id,
         memory_mb=server.memory_mb,
         vcpus=server.vcpus,

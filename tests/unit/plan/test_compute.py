@@ -62,6 +62,12 @@ def test_a_port_that_has_not_come_yet_is_waited_for() -> None:
     assert len(state.of(Instance)) == 1
 
 
+def test_a_host_has_the_first_label_of_a_long_name() -> None:
+    named = msgspec.structs.replace(cloud.SERVER, hostname="x" * 52 + "-guest-test.example.com")
+    (instance,) = whole(cloud.DEMO_NET, cloud.INSTANCE_PORT, named).of(Instance).values()
+    assert instance.hostname == "x" * 52 + "-guest-test"
+
+
 def test_power_and_reboots_reach_the_instance() -> None:
     stopped = msgspec.structs.replace(cloud.SERVER, running=False, boot=3)
     interface = Interface(device=TAP, port_id=cloud.VM_PORT, mac="fa:16:3e:00:00:05", ours=True)
