@@ -43,6 +43,11 @@ COMPUTE_FEATURES = {
 """Tempest's words for what can be done with an instance, and the action that each is."""
 
 
+FIREWALLS = {"openvswitch": "ovn", "iptables_hybrid": "iptables_hybrid", "noop": "None"}
+"""What tests may expect of our firewalls: at the word ``openvswitch`` they leave out stateless groups, which Neutron's
+of that name cannot do and ours can."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the file, or print it."""
     conf = configuration(arguments)
@@ -66,6 +71,8 @@ def sections(client: Client, settings: NetworkSettings, conf: Any, file: Path) -
         Trouble: the cloud lacks what every test needs.
     """
     extensions = {entry["alias"] for entry in client.get("/v2.0/extensions")["extensions"]}
+    public = _public_network(client)
+    firewall = FIREWALLS[FIREWALL_DRIVERS[conf.securitygroup.firewall_driver]]
     return {
         "DEFAULT": {"log_file": file.with_suffix(".log"), "use_stderr": False},
         "oslo_concurrency": {"lock_path": file.parent / "locks"},
@@ -79,9 +86,9 @@ def sections(client: Client, settings: NetworkSettings, conf: Any, file: Path) -
             "horizon": False,
             "load_balancer": "load-balancer" in client.services,
         },
-        **_network(client, extensions),
-        **_compute(client),
-        "neutron_plugin_options": _plugin(client, settings, FIREWALL_DRIVERS[conf.securitygroup.firewall_driver]),
+        **_network(public, extensions),
+        **_compute(client, settings.dns_domain),
+        "neutron_plugin_options": _plugin(client, settings, firewall, public),
         **_load_balancing(client),
     }
 
@@ -106,14 +113,17 @@ def _identity(client: Client) -> Sections:
     }
 
 
-def _network(client: Client, extensions: set[str]) -> Sections:
+def _public_network(client: Client) -> dict[str, Any]:
     external = client.get("/v2.0/networks?router%3Aexternal=True&sort_key=name&sort_dir=asc")["networks"]
     if not external:
         raise Trouble(
             "there is no external network, which most tests need;"
             " make one: openstack network create --external …, or start the cloud without --bare"
         )
-    public = next((network for network in external if network.get("is_default")), external[0])
+    return next((network for network in external if network.get("is_default")), external[0])
+
+
+def _network(public: Mapping[str, Any], extensions: set[str]) -> Sections:
     older = {OLDER_ALIASES[alias] for alias in extensions & OLDER_ALIASES.keys()}
     return {
         "network": {
@@ -133,7 +143,7 @@ def _network(client: Client, extensions: set[str]) -> Sections:
     }
 
 
-def _compute(client: Client) -> Sections:
+def _compute(client: Client, domain: str) -> Sections:
     """Instances: of what, what can be done with them, and how tests reach them."""
     images = [one for one in client.get("/image/v2/images?status=active")["images"] if not one.get("hypervisor_type")]
     flavors = client.get(f"/compute/v2.1/{client.project_id}/flavors/detail")["flavors"]
@@ -157,6 +167,7 @@ def _compute(client: Client) -> Sections:
             "build_timeout": PATIENCE,
         },
         "compute-feature-enabled": {feature: action in ACTIONS for feature, action in COMPUTE_FEATURES.items()}
+        | {"hostname_fqdn_sanitization": True, "dhcp_domain": domain and f".{domain}"}
         | {"interface_attach": True, "metadata_service": True, "config_drive": False},
         "validation": {
             "run_validation": True,
@@ -171,13 +182,15 @@ def _compute(client: Client) -> Sections:
     }
 
 
-def _plugin(client: Client, settings: NetworkSettings, firewall_driver: str) -> dict[str, object]:
+def _plugin(client: Client, settings: NetworkSettings, firewall: str, public: Mapping[str, Any]) -> dict[str, object]:
+    gateways = client.get(f"/v2.0/subnets?network_id={public['id']}&ip_version=4&fields=gateway_ip")["subnets"]
     agents = client.get("/v2.0/agents")["agents"]
     zones = {agent["availability_zone"] for agent in agents if agent["alive"] and agent["availability_zone"]}
     options: dict[str, object] = {
         "provider_vlans": ",".join(sorted(settings.vlan_ranges)),
         "available_type_drivers": ",".join(settings.type_drivers),
-        "firewall_driver": "None" if firewall_driver == "noop" else firewall_driver,
+        "firewall_driver": firewall,
+        "global_ip_address": next((each["gateway_ip"] for each in gateways if each["gateway_ip"]), ""),
         "dns_domain": settings.dns_domain,
         "max_mtu": settings.global_physnet_mtu,
         "l3_agent_mode": "legacy",

@@ -74,6 +74,9 @@ _ALL = {
         100,
         service="load-balancer",
     ),
+    "compute-api": Suite(
+        r"^tempest\.api\.compute\.servers\.test_create_server\.", "compute_failures.txt", 6, instances=True
+    ),
     "scenario": Suite(
         r"^tempest\.scenario\.test_"
         r"(network_basic_ops|network_advanced_server_ops|network_v6|security_groups_basic_ops)\.",
