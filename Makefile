@@ -15,6 +15,7 @@ PACKAGES := openvswitch-switch dnsmasq-base haproxy radvd iptables ipset nftable
 	keepalived conntrackd busybox-static dropbear-bin util-linux procps iputils-ping
 MACHINE_PACKAGES := qemu-system-x86
 TEST_PACKAGES := $(PACKAGES) $(MACHINE_PACKAGES) postgresql openssh-client openssl tcpdump curl
+BENCH_PACKAGES := wrk
 
 .PHONY: up down machines status test lint unit host-tests e2e tempest bench lock packages test-packages clients
 
@@ -75,6 +76,7 @@ tempest: test-packages $(VENV)/developed $(CLIENTS)/tempest/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.tempest $(OPTIONS)
 
 bench: test-packages $(VENV)/developed
+	@tools/install-packages $(BENCH_PACKAGES)
 	@PATH="$(CURDIR)/$(BIN):$$PATH:/usr/sbin:/sbin" $(BIN)/python -m bench $(OPTIONS)
 
 lock: $(VENV)/bin/pip

@@ -13,14 +13,14 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from bench import api, dataplane, failover, fleet, floor, metadata, ratios, statements
+from bench import api, dataplane, failover, fleet, floor, loadbalancers, metadata, ratios, statements
 from bench.results import Result, document, machine, show
 from netloom.cli.terminal import step
 from tests.databases import postgresql_server
 
 USUAL = ("floor", "sqlite", "postgresql", "statements", "dataplane")
-GROUPS = (*USUAL, "fleet", "failover", "metadata")
-AS_ROOT = {"dataplane", "failover", "metadata"}
+GROUPS = (*USUAL, "fleet", "failover", "metadata", "loadbalancers")
+AS_ROOT = {"dataplane", "failover", "metadata", "loadbalancers"}
 EPILOG = """\
 groups:
   floor       an empty request and a durable commit: what nobody can go below on this machine
@@ -32,10 +32,12 @@ groups:
               an hour): how long its floating IP is silent, beside advertisements of the interval of Neutron's guide
   metadata    instances that boot at once, 200 clients that ask at once, and 500 networks, in a private machine (root);
               only when asked for (some minutes)
+  loadbalancers  a load balancer from create to its first answer, requests per second beside haproxy alone, and 100
+              members that come and go under load, in a private machine (root); only when asked for (two minutes)
   dataplane   a whole cloud in a private machine (root): port to ACTIVE, server to ping, agent restart, netloom up
 
 examples:
-  python -m bench                            everything but fleet, failover and metadata (some minutes)
+  python -m bench                            everything but fleet, failover, metadata and loadbalancers (some minutes)
   python -m bench sqlite --quick             a first impression (half a minute)
   python -m bench --json result.json         also write the numbers to a file
   python -m bench --directory /srv/disk      put databases on the disk that matters
@@ -72,6 +74,8 @@ def main() -> int:
             results += failover.measure(arguments.quick)
         if "metadata" in arguments.groups:
             results += metadata.measure(arguments.quick)
+        if "loadbalancers" in arguments.groups:
+            results += loadbalancers.measure(arguments.quick)
     results += ratios.measure(results)
     print()
     show(results)
