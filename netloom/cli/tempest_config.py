@@ -25,8 +25,6 @@ from netloom.standalone.image.directory import GUEST, LOGIN_USER
 Sections = dict[str, dict[str, object]]
 PATIENCE = 60
 """Seconds that tests wait for anything: guests, devices and load balancers take a few at most."""
-OLDER_ALIASES = {"standard-attr-tag": "tag"}
-"""Names by which tests still look for extensions that are listed under newer ones."""
 COMPUTE_FEATURES = {
     "change_password": "changePassword",
     "cold_migration": "migrate",
@@ -124,7 +122,6 @@ def _public_network(client: Client) -> dict[str, Any]:
 
 
 def _network(public: Mapping[str, Any], extensions: set[str]) -> Sections:
-    older = {OLDER_ALIASES[alias] for alias in extensions & OLDER_ALIASES.keys()}
     return {
         "network": {
             "public_network_id": public["id"],
@@ -133,7 +130,7 @@ def _network(public: Mapping[str, Any], extensions: set[str]) -> Sections:
             "build_timeout": PATIENCE,
         },
         "network-feature-enabled": {
-            "api_extensions": ",".join(sorted(extensions | older)),
+            "api_extensions": ",".join(sorted(extensions)),
             "ipv6": True,
             "ipv6_subnet_attributes": True,
             "floating_ips": "router" in extensions,

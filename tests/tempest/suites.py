@@ -37,6 +37,10 @@ class Suite(NamedTuple):
     service: str = "network"
     """Type of the service that they need, in the catalog."""
 
+    def own(self, outcomes: Outcomes) -> Outcomes:
+        """Those of this suite."""
+        return {name: outcome for name, outcome in outcomes.items() if self._has(name)}
+
     def unexpected(self, outcomes: Outcomes) -> dict[str, str]:
         """What failed and is not listed, and how."""
         known = listed(self.failures)
@@ -45,8 +49,12 @@ class Suite(NamedTuple):
 
     def stale(self, outcomes: Outcomes) -> list[str]:
         """What is listed, and passed, was skipped or does not exist."""
-        names = [name for name in listed(self.failures) if re.search(self.pattern, name.removeprefix("setUpClass ("))]
+        names = [name for name in listed(self.failures) if self._has(name)]
         return [name for name in names if name not in outcomes or outcomes[name].status != "failure"]
+
+    def _has(self, name: str) -> bool:
+        """Whether a test is of this suite, or what comes before or after a class of it."""
+        return re.search(self.pattern, name.removeprefix("setUpClass (").removeprefix("tearDownClass (")) is not None
 
 
 def unexplained(outcomes: Outcomes) -> dict[str, str]:

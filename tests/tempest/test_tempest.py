@@ -1,8 +1,7 @@
 """OpenStack's own tests pass, but for those that are listed with a reason."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +11,31 @@ from tests.tempest import cloud, stestr, whole
 from tests.tempest.suites import SUITES, Outcomes, Suite, listed, unexplained
 
 QUICK = {
+    "api": (
+        r"^tempest\.api\.network\.(admin\.test_ports"
+        r"|test_(networks|ports|floating_ips|allowed_address_pair|extra_dhcp_options|subnetpools_extensions))\.",
+        100,
+    ),
+    "plugin-api": (
+        r"^neutron_tempest_plugin\.api\.(admin\.test_(ports|tag|routers_ha)\."
+        r"|test_(subnetpool|trunk|(auto_allocated_topology|ports|networks|address_groups|revisions|extensions)\.))",
+        200,
+    ),
+    "load-balancer-api": (r"^octavia_tempest_plugin\.tests\.api\.v2\.test_(load_balancer|provider|flavor|l7rule)", 25),
+    "compute-api": (SUITES["compute-api"].pattern, SUITES["compute-api"].least),
     "scenario": (
         r"^tempest\.scenario\.test_(network_basic_ops.*(test_network_basic_ops|test_hotplug_nic)\b"
         r"|network_v6.*test_dualnet_slaac_from_os|network_advanced_server_ops.*test_server_connectivity_rebuild"
-        r"|security_groups_basic_ops.*test_port_security_disable_security_group)",
+        r"|security_groups_basic_ops.*test_multiple_security_groups)",
         5,
     ),
-    "load-balancer-api": (r"^octavia_tempest_plugin\.tests\.api\.v2\.test_(load_balancer|provider|l7rule)\.", 15),
+    "plugin-scenario": (
+        r"^neutron_tempest_plugin\.scenario\.test_(basic\.|security_groups\.StatelessNetwork.*\.test_default_sec_grp_scenarios)",
+        2,
+    ),
 }
-"""Of long suites some tests of each kind, and how many pass; ``make tempest`` runs them all."""
-CHECKED = {
-    name: suite._replace(pattern=QUICK[name][0], least=QUICK[name][1]) if name in QUICK else suite
-    for name, suite in SUITES.items()
-    if name != "plugin-scenario"  # like the other scenarios, and slower
-}
+"""Of each suite some tests of each kind, and how many pass at least; ``make tempest`` runs them all."""
+CHECKED = {name: SUITES[name]._replace(pattern=pattern, least=least) for name, (pattern, least) in QUICK.items()}
 
 
 class Run(NamedTuple):
@@ -35,24 +45,34 @@ class Run(NamedTuple):
     outcomes: Outcomes
 
 
-@contextlib.contextmanager
-def place(suite: Suite, directory: Path) -> Iterator[whole.Enter]:
-    """A cloud such as the suite needs, with its ``tempest.conf`` in ``directory``."""
-    if suite.instances:
-        with whole.in_sandbox() as enter:
-            whole.configure(enter, directory)
-            yield enter
-    else:
-        with cloud.running(directory):
-            yield list
+@pytest.fixture(scope="module")
+def beside_a_server(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What became of the tests that need no instances: a host only says that it applies things."""
+    directory = tmp_path_factory.mktemp("server")
+    with cloud.running(directory):
+        return _all(directory, instances=False)
+
+
+@pytest.fixture(scope="module")
+def in_a_cloud(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What became of the tests that need instances."""
+    directory = tmp_path_factory.mktemp("cloud")
+    with whole.in_sandbox() as enter:
+        whole.configure(enter, directory)
+        return _all(directory, enter, instances=True)
+
+
+def _all(directory: Path, enter: Callable[[Sequence[str]], list[str]] = list, *, instances: bool) -> Outcomes:
+    """All at once: to find the tests takes Tempest longer than many of them."""
+    patterns = [suite.pattern for suite in CHECKED.values() if suite.instances == instances]
+    return stestr.run(directory, "|".join(patterns), enter)
 
 
 @pytest.fixture(scope="module", params=CHECKED)
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Each suite in turn, against a cloud of its own."""
-    suite, directory = CHECKED[request.param], tmp_path_factory.mktemp(request.param)
-    with place(suite, directory) as enter:
-        return Run(suite, stestr.run(directory, suite.pattern, enter))
+def run(request: pytest.FixtureRequest) -> Run:
+    """Each suite in turn."""
+    suite = CHECKED[request.param]
+    return Run(suite, suite.own(request.getfixturevalue("in_a_cloud" if suite.instances else "beside_a_server")))
 
 
 @pytest.mark.timeout(600)
