@@ -1,56 +1,31 @@
 """Many requests at once, to a real server: nobody gets what another has, and nobody sees a fault."""
 
 import json
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import urllib3
-import uvicorn
 
 from netloom.api.app import create_app
 from netloom.feed.protocol import Role
 from netloom.rules import agents
 from netloom.rules.context import Context
 from tests.api.client import authenticate
-
-CLIENTS = 12
+from tests.api.served import CLIENTS, at_once, served
 
 
 @pytest.fixture
 def server(store, settings, policy):
     """The address of a server."""
-    app = create_app(store, settings, authenticate, policy)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    sockets = [config.bind_socket()]
-    sockets[0].listen()  # so that nobody is refused who comes before the thread
-    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
-    thread.start()
-    yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}/v2.0"
-    server.should_exit = True
-    thread.join()
-
-
-def _at_once(server, requests, token="member:alpha"):
-    """The answers to requests (method, path, body), sent by many clients at the same time."""
-    pool = urllib3.PoolManager(maxsize=CLIENTS, block=True, headers={"X-Auth-Token": token})
-
-    def send(request):
-        method, path, body = request
-        content = None if body is None else json.dumps(body)
-        answer = pool.request(method, f"{server}/{path}", body=content, retries=False)
-        return answer.status, answer.json() if answer.data else None
-
-    with ThreadPoolExecutor(CLIENTS) as executor:
-        return list(executor.map(send, requests))
+    with served(create_app(store, settings, authenticate, policy)) as address:
+        yield address
 
 
 def test_every_port_gets_its_own_address(server, alice):
     network = alice.network()
     alice.subnet(network["id"])
-    answers = _at_once(server, [("POST", "ports", {"port": {"network_id": network["id"]}})] * 250)
+    answers = at_once(server, [("POST", "ports", {"port": {"network_id": network["id"]}})] * 250)
     assert Counter(status for status, _ in answers) == {201: 250}
     assert len({body["port"]["fixed_ips"][0]["ip_address"] for _, body in answers}) == 250
     assert len({body["port"]["mac_address"] for _, body in answers}) == 250
@@ -58,12 +33,12 @@ def test_every_port_gets_its_own_address(server, alice):
 
 def test_a_quota_is_never_exceeded(server, alice, admin):
     admin.put("quotas/alpha", {"quota": {"network": 5}})
-    answers = _at_once(server, [("POST", "networks", {"network": {}})] * 20)
+    answers = at_once(server, [("POST", "networks", {"network": {}})] * 20)
     assert Counter(status for status, _ in answers) == {201: 5, 409: 15}
 
 
 def test_the_default_group_is_made_once(server, alice):
-    answers = _at_once(server, [("GET", "security-groups", None)] * CLIENTS)
+    answers = at_once(server, [("GET", "security-groups", None)] * CLIENTS)
     assert Counter(status for status, _ in answers) == {200: CLIENTS}
     assert alice.names("security-groups") == ["default"]
 
@@ -87,7 +62,7 @@ def test_a_network_is_deleted_while_ports_come(server, alice):
     networks = [alice.network()["id"] for _ in range(10)]
     creates = [("POST", "ports", {"port": {"network_id": network}}) for network in networks]
     deletes = [("DELETE", f"networks/{network}", None) for network in networks]
-    answers = _at_once(server, [request for pair in zip(creates, deletes, strict=True) for request in pair])
+    answers = at_once(server, [request for pair in zip(creates, deletes, strict=True) for request in pair])
     for (created, _), (deleted, _) in zip(answers[::2], answers[1::2], strict=True):
         assert (created, deleted) in {(201, 409), (404, 204)}
     left = {network["id"] for network in alice.get("networks")["networks"]}
@@ -118,7 +93,7 @@ def test_sub_ports_are_where_their_parent_is_whoever_was_first(server, alice, ad
             added = _sub_ports(alice.port(network)["id"], tag)
             requests.append(("PUT", f"trunks/{trunk['id']}/add_subports", added))
             requests.append(("PUT", f"ports/{trunk['port_id']}", {"port": {"binding:host_id": host}}))
-    answers = _at_once(server, requests, "admin:alpha")
+    answers = at_once(server, requests, "admin:alpha")
     assert {status for status, _ in answers} == {200}
     places = {port["id"]: port["binding:host_id"] for port in admin.get("ports")["ports"]}
     for trunk in alice.get("trunks")["trunks"]:
@@ -133,6 +108,6 @@ def test_a_port_joins_one_trunk(server, alice):
     requests = [("PUT", f"trunks/{trunk}/add_subports", _sub_ports(wanted)) for trunk in trunks]
     requests += [("POST", "trunks", {"trunk": {"port_id": wanted}})] * 4
     requests += [("DELETE", f"ports/{wanted}", None)]
-    answers = _at_once(server, requests)
+    answers = at_once(server, requests)
     assert sum(status < 300 for status, _ in answers) == 1
     assert {status for status, _ in answers} <= {200, 201, 204, 404, 409}
