@@ -231,4 +231,5 @@ def _obstacle(one: LoadBalancer, intent: Intent, settings: PlanSettings) -> str:
     port = intent.ports.get(own)
     if port is None or port.host != settings.host:
         return f"its port {own or 'of this host'} is not bound here: does this host carry network {one.vip.network_id}?"
-    return f"no election can be held with firewall_driver = {settings.firewall_driver}: set loadbalancer_ha = false"
+    driver = settings.firewall_driver
+    return f"no election can be held with firewall_driver = {driver}: choose the loadbalancer_topology SINGLE"
