@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from netloom.feed.fragments import Certificate, HealthMonitor, L7Policy, L7Rule, Pool, SessionPersistence
+from netloom.feed.fragments import Certificate, HealthMonitor, L7Policy, L7Rule, SessionPersistence
 from netloom.plan import haproxy
 from tests import web
 from tests.host.balancer_world import MEMBERS, VIP, Load, World, member
@@ -79,25 +79,32 @@ def test_a_member_that_is_up_again_serves_again(world: World, monitor: HealthMon
         eventually(lambda up=up: set(world.answers()) == (BOTH if up else {"vm2"}), f"up: {up}")  # type: ignore[misc]
 
 
-def test_a_client_stays_with_its_member_also_over_a_reload(world: World) -> None:
-    pool = lb.pool(1, persistence=SessionPersistence("SOURCE_IP"), monitor=QUICK)
-    world.balance(lb.listener(), pool)
-    eventually(lambda: len(set(world.answers()) & BOTH) == 1, "one member serves it")
-    first = world.ask()
-    reload(world, pool)
-    assert set(world.answers(6)) == {first}
+def test_clients_stay_with_their_members_also_over_a_reload(world: World) -> None:
+    kinds = {1: ("SOURCE_IP", ""), 2: ("HTTP_COOKIE", ""), 3: ("APP_COOKIE", web.COOKIE)}
+    pools = [lb.pool(n, persistence=SessionPersistence(*kind), monitor=QUICK) for n, kind in kinds.items()]
+    by_address, *by_cookie = (80 + n for n in kinds)
 
+    def balance(milliseconds: int) -> None:
+        world.balance(*(lb.listener(n, port=80 + n, timeout_client_data=milliseconds) for n in kinds), *pools)
 
-@pytest.mark.parametrize("kept", [SessionPersistence("HTTP_COOKIE"), SessionPersistence("APP_COOKIE", web.COOKIE)])
-def test_a_cookie_brings_clients_to_their_member_also_over_a_reload(world: World, kept: SessionPersistence) -> None:
-    pool = lb.pool(1, persistence=kept, monitor=QUICK)
-    world.balance(lb.listener(), pool)
-    eventually(lambda: in_turn(world.answers()), "clients without a cookie are served in turn")
-    visitors = {world.ask(): "; ".join(world.cookies) for _ in MEMBERS}
-    assert visitors.keys() == BOTH
-    reload(world, pool)
-    for name, cookies in visitors.items():
-        assert {world.ask(Cookie=cookies) for _ in range(3)} == {name}
+    balance(30000)
+    eventually(lambda: world.ask(by_address) in BOTH, "it serves")
+    first = world.ask(by_address)
+    visitors = {}
+    for port in by_cookie:
+        eventually(lambda port=port: in_turn([world.ask(port) for _ in range(4)]), "without a cookie it is in turn")  # type: ignore[misc]
+        for _ in MEMBERS:
+            name = world.ask(port)
+            visitors[port, name] = "; ".join(world.cookies)
+    assert len(visitors) == 4
+    eventually(lambda: handed_on(world), "a process knows only after 10 s that nobody hands on to it", 15)
+    before = world.workers("host1")[0]
+    balance(40000)
+    successor(world, before)
+    eventually(lambda: handed_on(world), "it has been told all")
+    assert {world.ask(by_address) for _ in range(6)} == {first}
+    for (port, name), cookies in visitors.items():
+        assert {world.ask(port, Cookie=cookies) for _ in range(3)} == {name}
 
 
 def test_the_member_with_the_fewest_connections_serves(world: World) -> None:
@@ -249,18 +256,10 @@ def successor(world: World, worker: int) -> int:
     return world.workers("host1")[0]
 
 
-def reload(world: World, pool: Pool) -> None:
-    """Have a new process serve, and know what that before it knew of clients."""
-
-    def complete() -> bool:
-        lines = world.admin("host1", "@1 show peers").splitlines()
-        return any(int(line.partition("flags=")[2].split()[0], 16) & 3 == 3 for line in lines if "id=handover" in line)
-
-    eventually(complete, "a fresh one knows only after 5 s that nobody hands on to it")
-    before = world.workers("host1")[0]
-    world.balance(lb.listener(timeout_client_data=40000), pool)
-    successor(world, before)
-    eventually(complete, "it has been told all")
+def handed_on(world: World) -> bool:
+    """Whether a process has been told all that the one before it knew of clients, or knows that it never will."""
+    lines = world.admin("host1", "@1 show peers").splitlines()
+    return any(int(line.partition("flags=")[2].split()[0], 16) & 3 == 3 for line in lines if "id=handover" in line)
 
 
 def statistics(world: World, number: int, at: int = 1) -> dict[str, str]:
