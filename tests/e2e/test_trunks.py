@@ -1,7 +1,7 @@
 """The walk-through of VLAN-aware instances: one card, four networks, and how the host and the guest see it.
 
 One story in order: each test needs those before it. It is typed as it was at its time, by the clients of 2016; what
-they did not have yet is typed by that of today. The configuration is what DevStack made of its author's local.conf.
+they did not have yet is typed by that of today. The configuration is made of its author's local.conf.
 """
 
 import re
@@ -13,31 +13,13 @@ import pytest
 from tests.e2e.cloud import Cloud
 from tests.e2e.legacy import Legacy
 from tests.faults.api import Api
-from tests.sandbox import Sandbox, eventually, sandbox
+from tests.sandbox import ROOT, Sandbox, eventually, sandbox
 
 TRUNK = "trunk,"
-CONFIGURATION = """\
-[DEFAULT]
-service_plugins = {trunk}neutron.services.l3_router.l3_router_plugin.L3RouterPlugin
-metadata_proxy_shared_secret = a secret of the tests
-[netloom]
-standalone = true
-roles = openvswitch, l3, dhcp, metadata, compute
-[ml2]
-tenant_network_types = vlan
-mechanism_drivers = openvswitch
-[ml2_type_flat]
-flat_networks = *
-[ml2_type_vlan]
-network_vlan_ranges = physnet:1000:2000
-[ovs]
-bridge_mappings = public:br-ex,physnet:br-eth1
-local_ip = 127.0.0.1
-[agent]
-tunnel_types = vxlan
-[securitygroup]
-firewall_driver = neutron.agent.linux.iptables_firewall.OVSHybridIptablesFirewallDriver
-"""
+CONF = "/etc/netloom/netloom.conf"
+LOCAL_CONF = ROOT / "tests/unit/settings/devstack/local.conf"
+"""Its author's."""
+PLUGINS = "[DEFAULT]\nservice_plugins = {trunk}neutron.services.l3_router.l3_router_plugin.L3RouterPlugin\n"
 NETWORKS = {
     "net1": ("192.168.10.0/24", "subnet1"),
     "net2": ("192.168.20.0/24", "subnet2"),
@@ -58,6 +40,7 @@ class Story:
 
     def __init__(self, machine: Sandbox) -> None:
         self.machine = machine
+        self.convert()
         self.configure("")
         self.cloud = Cloud(machine, "--bare")
         self.openstack = self.cloud.openstack
@@ -68,10 +51,16 @@ class Story:
         self.networks: dict[str, str] = {}
         self.ids: dict[str, str] = {}
 
+    def convert(self) -> None:
+        """Make the configuration of the author's."""
+        self.machine.run("sh", "-c", "cat > /run/local.conf", text=LOCAL_CONF.read_text())
+        self.machine.run("netloom", "config", "from-devstack", "/run/local.conf", "--output-directory", "/etc/netloom")
+        self.converted = self.machine.run("cat", CONF).stdout
+
     def configure(self, trunk: str) -> None:
-        """Write the configuration."""
-        write = "umask 077; mkdir -p /etc/netloom; cat > /etc/netloom/netloom.conf"
-        self.machine.run("sh", "-c", write, text=CONFIGURATION.format(trunk=trunk))
+        """Say which services the server offers beside the plain ones."""
+        changed = self.converted.replace("[DEFAULT]\n", PLUGINS.format(trunk=trunk), 1)
+        self.machine.run("sh", "-c", f"cat > {CONF}", text=changed)
 
     def restart_server(self) -> None:
         """As an operator does."""
