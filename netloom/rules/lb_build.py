@@ -1,7 +1,9 @@
 """New objects of a load balancer, gathered and then stored together: as many statements for any number of them."""
 
+import ipaddress
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +14,7 @@ from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import HTTP_PROTOCOLS, LISTENER
 from netloom.rules import lb_quotas, lb_values
 from netloom.rules.lb_changes import attach_tags, lb_time
-from netloom.rules.lb_errors import TooManyL7RulesOnL7Policy, ValidationException
+from netloom.rules.lb_errors import DuplicateMemberEntry, TooManyL7RulesOnL7Policy, ValidationException
 from netloom.rules.lb_secrets import check_references
 from netloom.rules.query import table_of
 from netloom.store.database import Tx
@@ -27,9 +29,24 @@ from netloom.store.tables.loadbalancers import (
 )
 
 Body = Mapping[str, Any]
+Place = tuple[str, int]
 RULES_OF_A_POLICY = 50
 ORDER = (POOLS, LISTENERS, MEMBERS, HEALTHMONITORS, POOL_MONITORS, L7POLICIES, L7RULES)
 """Each table after those that it refers to."""
+
+
+def place(member: Body) -> Place:
+    """What a pool knows a member by: its address, however it was written, and its port."""
+    return str(ipaddress.ip_address(member["address"])), member["protocol_port"]
+
+
+def places(members: Sequence[Body]) -> list[Place]:
+    """The places of members that are to be in one pool. Raises DuplicateMemberEntry."""
+    found = [place(member) for member in members]
+    for (address, port), count in Counter(found).most_common(1):
+        if count > 1:
+            raise DuplicateMemberEntry(ip_address=address, port=port)
+    return found
 
 
 class Build:
@@ -66,6 +83,7 @@ class Build:
     def pool(self, body: Body) -> str:
         """A pool with its members and health monitor. Its id."""
         lb_values.pool(body)
+        places(body["members"])
         self._referring.append(body)
         key = self._add(POOL, body, loadbalancer_id=self._balancer["id"], operating_status="OFFLINE", api=2)
         for each in body["members"]:

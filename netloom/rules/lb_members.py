@@ -1,6 +1,5 @@
 """Members of pools (Octavia v2), one by one or all at once."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from netloom.model.lb_pools import MEMBER
 from netloom.model.subnets import SUBNET
 from netloom.rules import lb_reading, lb_vips, reading
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build
+from netloom.rules.lb_build import Build, Place, place, places
 from netloom.rules.lb_changes import attach_tags, begin, erase, lb_time, touch, write
 from netloom.rules.lb_errors import DuplicateMemberEntry, SubresourceNotFound
 from netloom.rules.query import Query
@@ -20,7 +19,6 @@ from netloom.store.tables.loadbalancers import MEMBERS, POOLS
 from netloom.store.tables.network import TAGS
 
 View = dict[str, Any]
-Place = tuple[str, int]
 EVERY = Query()
 
 
@@ -29,7 +27,7 @@ def create(tx: Tx, context: Context, pool: View, body: View) -> View:
     balancer = begin(tx, context, pool["loadbalancer_id"])
     if body["subnet_id"]:
         lb_vips.named(tx, context, SUBNET, body["subnet_id"])
-    if _place(body) in _held(tx, context, pool):
+    if place(body) in _held(tx, context, pool):
         raise DuplicateMemberEntry(ip_address=body["address"], port=body["protocol_port"])
     build = Build(tx, balancer)
     key = build.member(pool["id"], body)
@@ -65,31 +63,23 @@ def replace(
     """
     balancer = begin(tx, context, pool["loadbalancer_id"])
     _check_subnets(tx, context, bodies)
-    held, wanted = _held(tx, context, pool), set()
+    held, wanted = _held(tx, context, pool), places(bodies)
     build = Build(tx, balancer)
     changed: dict[str, View] = {}
-    for body, sent in zip(bodies, given, strict=True):
-        place = _place(body)
-        if place in wanted:
-            raise DuplicateMemberEntry(ip_address=place[0], port=place[1])
-        wanted.add(place)
-        if place not in held:
+    for where, body, sent in zip(wanted, bodies, given, strict=True):
+        if where not in held:
             build.member(pool["id"], body)
-        elif changes := _changes(held[place], body, sent):
-            changed[held[place]["id"]] = held[place] | changes
+        elif changes := _changes(held[where], body, sent):
+            changed[held[where]["id"]] = held[where] | changes
     _write_all(tx, balancer["generation"], changed)
     if not additive:
-        erase(tx, MEMBERS, [view["id"] for place, view in held.items() if place not in wanted])
+        erase(tx, MEMBERS, [held[where]["id"] for where in held.keys() - wanted])
     build.store()
     touch(tx, balancer["generation"], [(POOLS, pool["id"])])
 
 
-def _place(body: Mapping[str, Any]) -> Place:
-    return str(ipaddress.ip_address(body["address"])), body["protocol_port"]
-
-
 def _held(tx: Tx, context: Context, pool: View) -> dict[Place, View]:
-    return {_place(view): view for view in lb_reading.find(tx, context, MEMBER, EVERY, {"pool_id": pool["id"]})}
+    return {place(view): view for view in lb_reading.find(tx, context, MEMBER, EVERY, {"pool_id": pool["id"]})}
 
 
 def _changes(current: View, body: View, sent: Mapping[str, Any]) -> View:

@@ -191,6 +191,8 @@ def test_members_all_at_once(lb, store, hosts, pool):
     assert len(lb.get(path)["members"]) == 20
     twice = [{"address": "10.0.1.1", "protocol_port": 80}] * 2
     assert "10.0.1.1" in lb.refused(409, "PUT", path, {"members": twice})
+    other = {"protocol": "HTTP", "lb_algorithm": "SOURCE_IP", "loadbalancer_id": pool["loadbalancers"][0]["id"]}
+    assert "10.0.1.1" in lb.refused(409, "POST", "pools", {"pool": other | {"members": twice}})
 
 
 def test_conflicts(lb, settled, balancer, listener, pool):
