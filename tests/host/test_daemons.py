@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,7 @@ server.bind(sys.argv[2] + "/asked")
 server.listen()
 while True:
     client, _ = server.accept()
+    client.recv(100)
     client.sendall(open(sys.argv[1] + "/served").read().encode()[-20:])
     client.close()
 """
@@ -187,8 +189,10 @@ def test_who_serves_only_some_time_after_it_was_told_is_waited_for(sandbox, agen
     for digest in ("first", "second"):
         told.write_text(digest)
         wanted = replace(daemon(sandbox, reloads=digest), argv=argv, serves=("{run}/asked", "what do you serve"))
+        began = time.monotonic()
         assert converge(agent(), wanted) == []
         assert served.read_text().endswith(f"serves {digest}")
+        assert time.monotonic() - began < 3, "seconds: no longer than it takes"
 
 
 def test_one_that_does_not_take_the_signal_yet_is_started_anew(sandbox, agent):
