@@ -86,8 +86,12 @@ def test_ipv6_leads_there_through_a_router_and_without_one(site):
         assert json.loads(ask(guest))["uuid"] == guest.id
 
 
-def test_the_openstack_tree_tells_networks(site):
-    assert "meta_data.json" in tree(site.left, "/openstack/latest/").split()
+def test_the_openstack_tree_is_told_by_documents(site):
+    documents = "meta_data.json user_data password vendor_data.json network_data.json vendor_data2.json"
+    assert tree(site.left, "/openstack/latest/").split() == documents.split()
+    assert tree(site.left, "/openstack/latest/user_data").startswith("#!/bin/sh\n")
+    assert "cloud-init" in json.loads(tree(site.left, "/openstack/latest/vendor_data.json"))
+    assert json.loads(tree(site.left, "/openstack/latest/vendor_data2.json")) == {}
     told = json.loads(tree(site.left, "/openstack/latest/network_data.json"))
     (link,), (network,) = told["links"], told["networks"]
     port = site.world.port_of(site.left)
