@@ -178,7 +178,11 @@ def test_agent_killed_anywhere_is_repaired(cloud: Cloud, milliseconds: int) -> N
     os.waitpid(agent, 0)
     cloud.driver = Instances(cloud.layout, cloud.root)
     eventually(lambda: cloud.apply(one, other) == [] and not cloud.changes(one, other))
-    eventually(lambda: cloud.logins(one) == 1 and "eth1 has" in cloud.console(other), what=lambda: cloud.console(other))
+    # One that waits for its release dies when it learns that the agent is dead, and is then to be started again.
+    eventually(
+        lambda: cloud.apply(one, other) == [] and cloud.logins(one) == 1 and "eth1 has" in cloud.console(other),
+        what=lambda: cloud.console(other),
+    )
     assert cloud.apply() == []
     assert RUN not in "".join(name for name in os.listdir("/sys/class/net") if name.startswith("tap"))
     assert not (cloud.layout.state_dir / "instances").exists()
@@ -189,6 +193,8 @@ def test_reboot_stop_and_start_keep_the_files(cloud: Cloud) -> None:
     cloud.boot(one)
     eventually(lambda: cloud.run(one, "cat /root/ran").count("\n") == 1, what=lambda: cloud.console(one))
     first = cloud.pid(one)
+    assert cloud.run(one, "grep -c ^processor /proc/cpuinfo") == f"{one.vcpus}\n"
+    assert "@" not in cloud.run(one, "/sbin/ip -o link show dev eth0")
     cloud.run(one, "echo kept > /root/note; rm -r /etc/profile /var/log; mkdir /var/log; touch /tmp/gone")
     cloud.boot(again := replace(one, boot=1))
     assert cloud.pid(one) != first
