@@ -4,7 +4,7 @@ A admin; M, R, G member, reader, manager of the object's project; with n of its 
 security group's project; S role service; V role advsvc; ``shared`` and ``external``: the object or its network is so.
 """
 
-from netloom.api import octavia_policy
+from netloom.api.load_balancing import policy
 
 LETTERS = {
     "A": "rule:admin_only",
@@ -146,7 +146,7 @@ def default_rules() -> dict[str, str]:
             if text != "-":
                 rules[f"{verb}_{name}"] = _expand(text)
     rules |= {action: _expand("A M") for action in _ACTIONS} | {"get_subports": _expand("A R")}
-    return rules | octavia_policy.default_rules()
+    return rules | policy.default_rules()
 
 
 def _expand(text: str) -> str:

@@ -2,12 +2,13 @@
 
 import structlog
 
-from netloom.api import discovery, extensions, handlers, lbaas, openapi, quotas, schedulers, tags, topologies
+from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags, topologies
 from netloom.api.access import Access
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, Request
+from netloom.api.load_balancing import lbaas
 from netloom.api.policy import Policy
 from netloom.api.resources import BY_COLLECTION, Family
 from netloom.api.routing import collection_key, segments_of, verbs

@@ -11,17 +11,19 @@ from msgspec import structs
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from netloom.api import octavia, secrets
 from netloom.api.app import create_app
 from netloom.api.authentication import Authenticator
 from netloom.api.keystone import KeystoneAuthenticator
+from netloom.api.load_balancing import octavia, secrets
 from netloom.api.policy import Policy
 from netloom.feed.inbox import Beat, Listeners, Members, Passed
 from netloom.feed.protocol import Report, Role
 from netloom.feed.server import Feed
 from netloom.model.errors import ServiceUnavailable
-from netloom.rules import agents, lb_statistics, lb_status, rescheduling, router_ha, status
+from netloom.rules import agents, rescheduling, router_ha, status
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import statistics
+from netloom.rules.load_balancing import status as lb_status
 from netloom.settings.network import NetworkSettings
 from netloom.settings.server import ServerSettings
 from netloom.standalone import cloud
@@ -108,7 +110,7 @@ def listeners(settings: ServerSettings, standalone: "cloud.Cloud | None") -> Lis
         lb_status.report_members(tx, told)
 
     def traffic(tx: Tx, told: Mapping[str, Passed]) -> None:
-        lb_statistics.report_traffic(tx, {host: _counted(each) for host, each in told.items()})
+        statistics.report_traffic(tx, {host: _counted(each) for host, each in told.items()})
 
     return Listeners(present, report, router_states, members, traffic)
 

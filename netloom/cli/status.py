@@ -11,8 +11,9 @@ from netloom.cli.settings import configuration
 from netloom.cli.terminal import Trouble, table
 from netloom.cli.up import OVS_RUNDIR
 from netloom.host.vswitch import daemon_pid
-from netloom.rules import explanation, lb_explanation
+from netloom.rules import explanation
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import explanation as lb_explanation
 from netloom.settings.load import server_settings
 from netloom.settings.server import ServerSettings
 from netloom.store.database import Store

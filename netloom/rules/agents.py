@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from netloom.model.agents import AGENT
-from netloom.rules import binding, dhcp_scheduling, lb_scheduling, reading, router_scheduling, standard
+from netloom.rules import binding, dhcp_scheduling, reading, router_scheduling, standard
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import LB_AGENT
+from netloom.rules.load_balancing import scheduling
+from netloom.rules.load_balancing.provisioning import LB_AGENT
 from netloom.rules.placement import DHCP_AGENT, L3_AGENT
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -126,7 +127,7 @@ def delete(tx: Tx, context: Context, current: View) -> None:
     elif current["agent_type"] == L3_AGENT:
         router_scheduling.evacuate(tx, context, current["host"])
     elif current["agent_type"] == LB_AGENT:
-        lb_scheduling.relieve(tx, context)
+        scheduling.relieve(tx, context)
 
 
 def _new(tx: Tx, host: str, role: Role, now: str) -> View:
@@ -185,4 +186,4 @@ def _give_work(tx: Tx, context: Context, hosts: Collection[str], agent_types: Co
     if L3_AGENT in agent_types and context.settings.router_auto_schedule:
         router_scheduling.schedule(tx, context)
     if LB_AGENT in agent_types:
-        lb_scheduling.relieve(tx, context)
+        scheduling.relieve(tx, context)

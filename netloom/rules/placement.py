@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from netloom.model.agents import AGENT
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import LB_AGENT
+from netloom.rules.load_balancing.provisioning import LB_AGENT
 from netloom.rules.query import expressions
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import LB_BINDINGS

@@ -13,8 +13,9 @@ from netloom.model.agents import AVAILABILITY_ZONE
 from netloom.model.availability import NETWORK_IP_AVAILABILITY
 from netloom.model.fields import Resource
 from netloom.model.security_groups import SECURITY_GROUP_RULE
-from netloom.rules import availability, lbaas_views, zones
+from netloom.rules import availability, zones
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import lbaas_views
 from netloom.rules.query import Lock, Query, Row, missing, rows_by_ids, select_rows, table_of
 from netloom.store.among import among, among_those
 from netloom.store.database import Tx

@@ -2,9 +2,10 @@
 
 import sqlalchemy as sa
 
-from netloom.rules import dhcp_scheduling, lb_scheduling, placement, router_scheduling
+from netloom.rules import dhcp_scheduling, placement, router_scheduling
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import LB_AGENT
+from netloom.rules.load_balancing import scheduling
+from netloom.rules.load_balancing.provisioning import LB_AGENT
 from netloom.rules.placement import DHCP_AGENT, L3_AGENT
 from netloom.store.database import Tx
 
@@ -27,7 +28,7 @@ def run(tx: Tx, context: Context) -> bool:
         for agent_type, relieve in (
             (DHCP_AGENT, dhcp_scheduling.relieve),
             (L3_AGENT, router_scheduling.relieve),
-            (LB_AGENT, lb_scheduling.relieve),
+            (LB_AGENT, scheduling.relieve),
         )
         if agent_type in busy
     ]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from netloom.api import octavia
+from netloom.api.load_balancing import octavia
 from netloom.feed.protocol import Role
 from netloom.rules import agents
 from netloom.rules.context import Context

@@ -12,8 +12,9 @@ from netloom.feed.protocol import Role, Update
 from netloom.feed.render import encode, render, version
 from netloom.feed.topology import Topology
 from netloom.feed.view import Slice, View
-from netloom.rules import agents, lb_status
+from netloom.rules import agents
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import status
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.tables.compute import SERVERS
@@ -194,7 +195,7 @@ class Walk:
                 )
             )
             for host, balancer, generation in asked:
-                lb_status.report(tx, {host: {balancer: lb_status.Applied(generation, "applied")}})
+                status.report(tx, {host: {balancer: status.Applied(generation, "applied")}})
         answer = self.balancing[self.random.random() < 0.5].ask(method, path, body)
         assert answer.status_code < 500, f"{method} {path} {body}: {answer.text}"
         if answer.status_code < 300:

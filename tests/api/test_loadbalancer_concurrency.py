@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from netloom.api import octavia
 from netloom.api.app import create_app
+from netloom.api.load_balancing import octavia
 from tests.api.balancing import Hosts, balancing
 from tests.api.client import authenticate
 from tests.api.served import CLIENTS, at_once, served

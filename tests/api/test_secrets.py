@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 from cryptography.x509.oid import NameOID
 
-from netloom.api import secrets
+from netloom.api.load_balancing import secrets
 from tests.api.balancing import Hosts, balancing
 from tests.api.client import Api, TestClient, authenticate
 

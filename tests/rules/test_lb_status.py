@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from netloom.rules import binding, lb_explanation, lb_provisioning, lb_scheduling, lb_statistics, lb_status, lb_trees
+from netloom.rules import binding
 from netloom.rules import status as fragments
-from netloom.rules.lb_status import Applied
+from netloom.rules.load_balancing import explanation, provisioning, scheduling, statistics, trees
+from netloom.rules.load_balancing import status as lb_status
+from netloom.rules.load_balancing.status import Applied
 from netloom.store.tables.loadbalancers import LB_BINDINGS, LISTENERS, LOADBALANCERS, MEMBERS, POOLS
 from tests.rules.cloud import Cloud
 from tests.statements import statements
@@ -61,22 +63,22 @@ class Town:
 
     def provisioning(self) -> str:
         with self.store.read() as tx:
-            shown = lb_provisioning.provisioning(sa.literal(self.balancer), binding.alive_since(tx, self.context))
+            shown = provisioning.provisioning(sa.literal(self.balancer), binding.alive_since(tx, self.context))
             return str(tx.execute(sa.select(shown)).scalar_one())
 
     def passed(self, told: Mapping[str, Mapping[str, Mapping[str, int]]]) -> None:
         """Hosts tell bytes received and open connections of workers: {host: {worker: {...}}}."""
-        nothing = dict.fromkeys(lb_statistics.COUNTERS, 0)
+        nothing = dict.fromkeys(statistics.COUNTERS, 0)
         full = {
             host: {self.listener: {worker: nothing | counts for worker, counts in workers.items()}, "unknown": {}}
             for host, workers in told.items()
         }
         with self.store.write() as tx:
-            lb_statistics.report_traffic(tx, full)
+            statistics.report_traffic(tx, full)
 
     def statistics(self) -> tuple[int, int]:
         with self.store.read() as tx:
-            found = lb_trees.statistics(tx, [self.listener])["stats"]
+            found = trees.statistics(tx, [self.listener])["stats"]
         return found["bytes_in"], found["active_connections"]
 
 
@@ -218,11 +220,11 @@ def test_number_of_statements_does_not_grow(town: Town) -> None:
                 pool = rows.lb_pool(tx, balancer)
                 listener = rows.lb_listener(tx, balancer, default_pool_id=pool)
                 told[balancer] = {rows.lb_member(tx, pool, f"10.0.0.{n}"): "down" for n in range(times)}
-                passed[listener] = {"w": dict.fromkeys(lb_statistics.COUNTERS, 1)}
+                passed[listener] = {"w": dict.fromkeys(statistics.COUNTERS, 1)}
         with statements(town.store) as seen, town.store.write() as tx:
             lb_status.report(tx, {"h1": dict.fromkeys(told, Applied(1, "applied"))})
             lb_status.report_members(tx, {"h1": told})
-            lb_statistics.report_traffic(tx, {"h1": passed})
+            statistics.report_traffic(tx, {"h1": passed})
         counts.append(len(seen))
     assert counts[0] == counts[1] < 40
 
@@ -239,8 +241,8 @@ def test_which_host_is_active(town: Town) -> None:
 def test_the_reason_is_told_host_by_host(town: Town, cloud: Cloud) -> None:
     def reasons() -> list[tuple[str, str, str]]:
         with town.store.read() as tx:
-            assert lb_explanation.find(tx, f"qlbaas-{town.balancer[:8]}") == [town.balancer]
-            found = lb_explanation.explain(tx, town.context, town.balancer)
+            assert explanation.find(tx, f"qlbaas-{town.balancer[:8]}") == [town.balancer]
+            found = explanation.explain(tx, town.context, town.balancer)
         return [(one.status, one.host, one.reason) for one in found]
 
     town.tell("h1", "applied")
@@ -265,7 +267,7 @@ def test_a_host_that_had_it_before_tells_again(town: Town) -> None:
     with town.store.write() as tx:
         fragments.report(tx, "h1", {f"loadbalancer/{town.balancer}": ("applied", "1", "")})
         tx.execute(LB_BINDINGS.delete())
-        lb_scheduling.refresh(tx, town.context, [town.balancer])
+        scheduling.refresh(tx, town.context, [town.balancer])
     assert town.provisioning() == "PENDING_UPDATE"
     town.tell("h1", "applied", 2)
     assert town.provisioning() == "ACTIVE"

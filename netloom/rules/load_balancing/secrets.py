@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from netloom.model.errors import BadRequest, Conflict, NotFound
-from netloom.rules.lb_changes import lb_time
+from netloom.rules.load_balancing.changes import lb_time
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import LB_SECRETS, LISTENERS, POOLS

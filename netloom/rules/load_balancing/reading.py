@@ -13,8 +13,8 @@ from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
 from netloom.rules import binding
 from netloom.rules.context import Context
-from netloom.rules.lb_errors import LoadBalancerNotFound
-from netloom.rules.lb_provisioning import provisioning
+from netloom.rules.load_balancing.errors import LoadBalancerNotFound
+from netloom.rules.load_balancing.provisioning import provisioning
 from netloom.rules.query import Query, page, table_of
 from netloom.rules.reading import TAGGED, Children, children_of, collect
 from netloom.store.among import among

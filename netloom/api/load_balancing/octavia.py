@@ -7,22 +7,23 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from netloom.api import discovery, octavia_flavors, octavia_handlers, octavia_quotas
+from netloom.api import discovery
 from netloom.api.access import Access
 from netloom.api.app import Endpoint
 from netloom.api.authentication import Authenticator, identify
 from netloom.api.errors import HTTPInternalServerError, Unauthorized
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, Request, answer_json
-from netloom.api.octavia_collections import BY_PATH
-from netloom.api.octavia_policy import rule
+from netloom.api.load_balancing import flavors, handlers, quotas
+from netloom.api.load_balancing.collections import BY_PATH
+from netloom.api.load_balancing.policy import rule
 from netloom.api.policy import Policy
 from netloom.api.query import requested_fields
 from netloom.api.routing import verbs
 from netloom.model.errors import ApiError, HTTPNotFound, PolicyNotAuthorized
-from netloom.rules import lb_errors
 from netloom.rules.context import Context
-from netloom.rules.lb_flavors import PROVIDERS
+from netloom.rules.load_balancing import errors
+from netloom.rules.load_balancing.flavors import PROVIDERS
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 
@@ -78,7 +79,7 @@ class Octavia:
             case ["v2" | "v2.0", "octavia", "amphorae"]:
                 return verbs(request, GET=lambda: _nothing(call, "amphorae", "amphora"))
             case ["v2" | "v2.0", "octavia", "amphorae", key, *_]:
-                raise lb_errors.LoadBalancerNotFound(resource="Amphora", id=key)
+                raise errors.LoadBalancerNotFound(resource="Amphora", id=key)
             case ["v2" | "v2.0", "lbaas", name, *rest]:
                 return _below(call, name, tuple(rest))
             case ["v2" | "v2.0", name, *rest] if name in BY_PATH or name == "quotas":  # as clients of old ask
@@ -114,13 +115,13 @@ def error_answer(error: ApiError) -> Answer:
 
 def _below(call: Call, name: str, rest: tuple[str, ...]) -> Answer:
     if name in BY_PATH:
-        return octavia_handlers.answer(call, BY_PATH[name], rest)
+        return handlers.answer(call, BY_PATH[name], rest)
     if name == "quotas":
-        return octavia_quotas.answer(call, rest)
+        return quotas.answer(call, rest)
     if name == "providers":
         return _providers(call, rest)
-    if name in octavia_flavors.KINDS:
-        return octavia_flavors.answer(call, octavia_flavors.KINDS[name], rest)
+    if name in flavors.KINDS:
+        return flavors.answer(call, flavors.KINDS[name], rest)
     if name in EMPTY:
         return _empty(call, name, rest)
     raise HTTPNotFound
@@ -136,13 +137,13 @@ def _versions(request: Request) -> Answer:
 def _providers(call: Call, rest: tuple[str, ...]) -> Answer:
     match rest:
         case ():
-            octavia_handlers.permit(call, rule("provider", "get_all"))
+            handlers.permit(call, rule("provider", "get_all"))
             fields = requested_fields(call.request.query)
             views = [{"name": name, "description": text} for name, text in PROVIDERS.items()]
             listed = [{key: view[key] for key in view if fields is None or key in fields} for view in views]
             return verbs(call.request, GET=lambda: answer_json(200, {"providers": listed}))
         case (name, "flavor_capabilities") if name in PROVIDERS:
-            return verbs(call.request, GET=lambda: octavia_flavors.capabilities(call))
+            return verbs(call.request, GET=lambda: flavors.capabilities(call))
         case (name, "availability_zone_capabilities" as kind) if name in PROVIDERS:
             return verbs(call.request, GET=lambda: _nothing(call, kind, "provider-availability-zone"))
     raise HTTPNotFound
@@ -151,15 +152,15 @@ def _providers(call: Call, rest: tuple[str, ...]) -> Answer:
 def _empty(call: Call, name: str, rest: tuple[str, ...]) -> Answer:
     envelope, resource = EMPTY[name]
     if rest:
-        raise lb_errors.LoadBalancerNotFound(resource=resource.replace("-", " ").capitalize(), id=rest[0])
+        raise errors.LoadBalancerNotFound(resource=resource.replace("-", " ").capitalize(), id=rest[0])
     answers: dict[str, Callable[[], Answer]] = {"GET": lambda: _nothing(call, envelope, resource)}
     return verbs(call.request, **answers, POST=_refuse)
 
 
 def _nothing(call: Call, envelope: str, resource: str) -> Answer:
-    octavia_handlers.permit(call, rule(resource, "get_all"))
+    handlers.permit(call, rule(resource, "get_all"))
     return answer_json(200, {envelope: []})
 
 
 def _refuse() -> Answer:
-    raise lb_errors.ProviderUnsupportedOptionError(provider=next(iter(PROVIDERS)), option="availability zone")
+    raise errors.ProviderUnsupportedOptionError(provider=next(iter(PROVIDERS)), option="availability zone")

@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.loadbalancers import LOADBALANCER
-from netloom.rules import lb_flavors, lb_quotas, lb_reading, lb_scheduling, lb_vips
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build
-from netloom.rules.lb_changes import attach_tags, begin, lb_time, write
-from netloom.rules.lb_errors import LBPendingStateError, ValidationException
-from netloom.rules.lb_listeners import check_free
+from netloom.rules.load_balancing import flavors, quotas, reading, scheduling, vips
+from netloom.rules.load_balancing.build import Build
+from netloom.rules.load_balancing.changes import attach_tags, begin, lb_time, write
+from netloom.rules.load_balancing.errors import LBPendingStateError, ValidationException
+from netloom.rules.load_balancing.listeners import check_free
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import (
@@ -34,15 +34,15 @@ STEADY = ("ACTIVE", "ERROR")
 def create(tx: Tx, context: Context, body: View) -> View:
     """Make a load balancer, with the listeners and pools that come in the same request.
 
-    Raises: QuotaException, ListenerExists, the errors of ``lb_flavors.chosen``, ``lb_vips.take`` and ``lb_values``.
+    Raises: QuotaException, ListenerExists, the errors of ``flavors.chosen``, ``vips.take`` and ``values``.
     """
-    provider, ha = lb_flavors.chosen(tx, body, context.settings.loadbalancer_ha)
+    provider, ha = flavors.chosen(tx, body, context.settings.loadbalancer_ha)
     for name in ("availability_zone", "vip_qos_policy_id"):
         if body.get(name):
             raise ValidationException(detail=f"{name} {body[name]} not found")
     key = str(uuid.uuid4())
-    lb_quotas.check(tx, body["project_id"], {LOADBALANCERS: 1})
-    vip = lb_vips.take(tx, context, key, body)
+    quotas.check(tx, body["project_id"], {LOADBALANCERS: 1})
+    vip = vips.take(tx, context, key, body)
     row = {item.column: body.get(item.name) for item in LOADBALANCER.stored} | vip
     row |= {
         "id": key,
@@ -54,14 +54,14 @@ def create(tx: Tx, context: Context, body: View) -> View:
         "created_at": lb_time(tx),
         "api": 2,
         "generation": 1,
-        "vrid": lb_scheduling.free_vrid(tx, vip["vip_network_id"]) if ha else None,
+        "vrid": scheduling.free_vrid(tx, vip["vip_network_id"]) if ha else None,
     }
     tx.execute(LOADBALANCERS.insert(), row)
     attach_tags(tx, {key: body["tags"]})
     _build(tx, context, row, body)
     tx.changed("loadbalancer", key)
-    lb_scheduling.refresh(tx, context, [key])
-    return lb_reading.get(tx, context, LOADBALANCER, key)
+    scheduling.refresh(tx, context, [key])
+    return reading.get(tx, context, LOADBALANCER, key)
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:
@@ -70,9 +70,9 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     if changes.get("vip_qos_policy_id"):
         raise ValidationException(detail=f"QoS policy {changes['vip_qos_policy_id']} not found")
     if "vip_sg_ids" in changes:
-        lb_vips.protect(tx, context, current, changes["vip_sg_ids"])
+        vips.protect(tx, context, current, changes["vip_sg_ids"])
     write(tx, LOADBALANCERS, current, changes)
-    return lb_reading.get(tx, context, LOADBALANCER, current["id"])
+    return reading.get(tx, context, LOADBALANCER, current["id"])
 
 
 def delete(tx: Tx, context: Context, current: View, cascade: bool = False) -> None:
@@ -91,18 +91,18 @@ def delete(tx: Tx, context: Context, current: View, cascade: bool = False) -> No
 def remove(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> None:
     """Take a load balancer and all that it has out of the database, and give up its VIP."""
     key = balancer["id"]
-    lb_scheduling.forget(tx, context, key)
+    scheduling.forget(tx, context, key)
     _erase_parts(tx, key)
     tx.execute(LOADBALANCERS.delete().where(LOADBALANCERS.c.id == key))
     tx.changed("loadbalancer", key)
     if balancer["vip_port_id"]:
-        lb_vips.release(tx, context, balancer)
+        vips.release(tx, context, balancer)
 
 
 def failover(tx: Tx, context: Context, current: View) -> None:
     """Carry a load balancer from its hosts to others, as far as there are others. Raises ImmutableObject."""
     begin(tx, context, current["id"], STEADY)
-    lb_scheduling.failover(tx, context, current["id"])
+    scheduling.failover(tx, context, current["id"])
 
 
 def _build(tx: Tx, context: Context, row: View, body: View) -> None:

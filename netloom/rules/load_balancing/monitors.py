@@ -3,11 +3,11 @@
 from typing import Any
 
 from netloom.model.lb_pools import HEALTHMONITOR, POOL
-from netloom.rules import lb_reading, lb_values
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build
-from netloom.rules.lb_changes import begin, erase, touch, write
-from netloom.rules.lb_errors import DuplicateHealthMonitor
+from netloom.rules.load_balancing import reading, values
+from netloom.rules.load_balancing.build import Build
+from netloom.rules.load_balancing.changes import begin, erase, touch, write
+from netloom.rules.load_balancing.errors import DuplicateHealthMonitor
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import HEALTHMONITORS, POOLS
 
@@ -16,7 +16,7 @@ View = dict[str, Any]
 
 def create(tx: Tx, context: Context, body: View) -> View:
     """Watch a pool. Raises LoadBalancerNotFound, ImmutableObject, DuplicateHealthMonitor, QuotaException."""
-    pool = lb_reading.get(tx, context, POOL, body["pool_id"])
+    pool = reading.get(tx, context, POOL, body["pool_id"])
     balancer = begin(tx, context, pool["loadbalancer_id"])
     if pool["healthmonitor_id"] is not None:
         raise DuplicateHealthMonitor
@@ -24,21 +24,21 @@ def create(tx: Tx, context: Context, body: View) -> View:
     key = build.monitor(pool["id"], pool["protocol"], body)
     build.store()
     touch(tx, balancer["generation"], [(POOLS, pool["id"])])
-    return lb_reading.get(tx, context, HEALTHMONITOR, key)
+    return reading.get(tx, context, HEALTHMONITOR, key)
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     """Change a health monitor. Raises ImmutableObject, InvalidOption."""
-    pool = lb_reading.get(tx, context, POOL, current["pools"][0]["id"])
+    pool = reading.get(tx, context, POOL, current["pools"][0]["id"])
     balancer = begin(tx, context, pool["loadbalancer_id"])
-    filled = lb_values.monitor(current | changes, pool["protocol"])
+    filled = values.monitor(current | changes, pool["protocol"])
     write(tx, HEALTHMONITORS, current, {name: filled[name] for name in changes})
     touch(tx, balancer["generation"], [(HEALTHMONITORS, current["id"]), (POOLS, pool["id"])])
-    return lb_reading.get(tx, context, HEALTHMONITOR, current["id"])
+    return reading.get(tx, context, HEALTHMONITOR, current["id"])
 
 
 def delete(tx: Tx, context: Context, current: View) -> None:
     """Watch a pool no longer. Raises ImmutableObject."""
-    balancer = begin(tx, context, current[lb_reading.BALANCER])
+    balancer = begin(tx, context, current[reading.BALANCER])
     touch(tx, balancer["generation"], [(POOLS, each["id"]) for each in current["pools"]])
     erase(tx, HEALTHMONITORS, [current["id"]])

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 from netloom.model.lb_pools import POOL
 from netloom.model.loadbalancers import LISTENER
-from netloom.rules import lb_reading, lb_values
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build
-from netloom.rules.lb_changes import begin, erase, touch, write
-from netloom.rules.lb_errors import DuplicatePoolEntry, PoolInUseByL7Policy, ValidationException
-from netloom.rules.lb_secrets import check_references
+from netloom.rules.load_balancing import reading, values
+from netloom.rules.load_balancing.build import Build
+from netloom.rules.load_balancing.changes import begin, erase, touch, write
+from netloom.rules.load_balancing.errors import DuplicatePoolEntry, PoolInUseByL7Policy, ValidationException
+from netloom.rules.load_balancing.secrets import check_references
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import HEALTHMONITORS, L7POLICIES, LISTENERS, MEMBERS, POOL_MONITORS, POOLS
 from netloom.store.tables.network import TAGS
@@ -24,7 +24,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
 
     Raises: ValidationException, LoadBalancerNotFound, ImmutableObject, DuplicatePoolEntry, QuotaException.
     """
-    listener = lb_reading.get(tx, context, LISTENER, body["listener_id"]) if body.get("listener_id") else None
+    listener = reading.get(tx, context, LISTENER, body["listener_id"]) if body.get("listener_id") else None
     balancer_id = body.get("loadbalancer_id") or (listener and listener["loadbalancer_id"])
     if not balancer_id:
         raise ValidationException(detail="Must provide at least one of: 'listener_id', 'loadbalancer_id'")
@@ -33,7 +33,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
             raise ValidationException(detail="The listener is not one of the load balancer")
         if listener["default_pool_id"] is not None:
             raise DuplicatePoolEntry
-        lb_values.pair(listener["protocol"], body["protocol"])
+        values.pair(listener["protocol"], body["protocol"])
     balancer = begin(tx, context, balancer_id)
     build = Build(tx, balancer)
     key = build.pool(body)
@@ -41,17 +41,17 @@ def create(tx: Tx, context: Context, body: View) -> View:
     if listener is not None:
         tx.execute(LISTENERS.update().where(LISTENERS.c.id == listener["id"]).values(default_pool_id=key))
         touch(tx, balancer["generation"], [(LISTENERS, listener["id"])])
-    return lb_reading.get(tx, context, POOL, key)
+    return reading.get(tx, context, POOL, key)
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:
     """Change a pool. Raises ImmutableObject, ValidationException."""
     balancer = begin(tx, context, current["loadbalancer_id"])
-    lb_values.pool(current | changes)
+    values.pool(current | changes)
     check_references(tx, balancer["project_id"], changes)
     write(tx, POOLS, current, changes)
     touch(tx, balancer["generation"], [(POOLS, current["id"])])
-    return lb_reading.get(tx, context, POOL, current["id"])
+    return reading.get(tx, context, POOL, current["id"])
 
 
 def delete(tx: Tx, context: Context, current: View) -> None:

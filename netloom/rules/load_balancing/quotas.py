@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.kinds import Integer, Invalid
-from netloom.rules.lb_errors import InvalidOption, QuotaException
+from netloom.rules.load_balancing.errors import InvalidOption, QuotaException
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import (
     HEALTHMONITORS,

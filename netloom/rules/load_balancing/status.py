@@ -1,6 +1,6 @@
 """What hosts tell of load balancers: what they have applied, how members are, and what has passed through listeners.
 
-Provisioning follows from the first whenever an object is shown (``lb_provisioning``). The operating status of all
+Provisioning follows from the first whenever an object is shown (``provisioning``). The operating status of all
 objects follows from how haproxy finds the members. Writing a status logs no change.
 """
 

@@ -12,10 +12,10 @@ from netloom.model.fields import Resource
 from netloom.model.lb_l7 import L7POLICY, L7RULE
 from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import HTTP_PROTOCOLS, LISTENER
-from netloom.rules import lb_quotas, lb_values
-from netloom.rules.lb_changes import attach_tags, lb_time
-from netloom.rules.lb_errors import DuplicateMemberEntry, TooManyL7RulesOnL7Policy, ValidationException
-from netloom.rules.lb_secrets import check_references
+from netloom.rules.load_balancing import quotas, values
+from netloom.rules.load_balancing.changes import attach_tags, lb_time
+from netloom.rules.load_balancing.errors import DuplicateMemberEntry, TooManyL7RulesOnL7Policy, ValidationException
+from netloom.rules.load_balancing.secrets import check_references
 from netloom.rules.query import table_of
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import (
@@ -63,14 +63,14 @@ class Build:
 
     def listener(self, body: Body, pools: Mapping[str, str]) -> str:
         """A listener; ``pools``: protocols of the pools that it and its policies can name, by id. Its id."""
-        lb_values.listener(body)
+        values.listener(body)
         self._referring.append(body)
         pool_id = body["default_pool_id"]
         if body.get("default_pool"):
             pool_id = self.pool(body["default_pool"])
             pools = {**pools, pool_id: body["default_pool"]["protocol"]}
         if pool_id is not None:
-            lb_values.pair(body["protocol"], pools[pool_id])
+            values.pair(body["protocol"], pools[pool_id])
         key = self._add(
             LISTENER, body,
             loadbalancer_id=self._balancer["id"], default_pool_id=pool_id, operating_status="OFFLINE", api=2,
@@ -82,7 +82,7 @@ class Build:
 
     def pool(self, body: Body) -> str:
         """A pool with its members and health monitor. Its id."""
-        lb_values.pool(body)
+        values.pool(body)
         places(body["members"])
         self._referring.append(body)
         key = self._add(POOL, body, loadbalancer_id=self._balancer["id"], operating_status="OFFLINE", api=2)
@@ -98,7 +98,7 @@ class Build:
 
     def monitor(self, pool_id: str, protocol: str, body: Body) -> str:
         """The health monitor of a pool of this protocol. Its id."""
-        key = self._add(HEALTHMONITOR, lb_values.monitor(body, protocol), api=2)
+        key = self._add(HEALTHMONITOR, values.monitor(body, protocol), api=2)
         self._rows[POOL_MONITORS].append({"pool_id": pool_id, "healthmonitor_id": key})
         return key
 
@@ -111,8 +111,8 @@ class Build:
             pools = {**pools, pool_id: body["redirect_pool"]["protocol"]}
             body = {**body, "redirect_pool_id": pool_id}
         if body["redirect_pool_id"] is not None:
-            lb_values.pair(protocol, pools[body["redirect_pool_id"]])
-        key = self._add(L7POLICY, lb_values.policy(body), listener_id=listener_id, position=position)
+            values.pair(protocol, pools[body["redirect_pool_id"]])
+        key = self._add(L7POLICY, values.policy(body), listener_id=listener_id, position=position)
         if len(body["rules"]) > RULES_OF_A_POLICY:
             raise TooManyL7RulesOnL7Policy(id=key)
         for each in body["rules"]:
@@ -121,14 +121,14 @@ class Build:
 
     def rule(self, policy_id: str, body: Body) -> str:
         """A rule of an L7 policy. Its id."""
-        lb_values.rule(body)
+        values.rule(body)
         return self._add(L7RULE, body, l7policy_id=policy_id)
 
     def store(self) -> None:
         """Store what was gathered. Raises QuotaException, CertificateRetrievalException."""
         check_references(self._tx, self._balancer["project_id"], *self._referring)
         counts = {table: len(rows) for table, rows in self._rows.items() if table is not POOL_MONITORS}
-        lb_quotas.check(self._tx, self._balancer["project_id"], counts)
+        quotas.check(self._tx, self._balancer["project_id"], counts)
         for table in ORDER:
             if self._rows[table]:
                 self._tx.execute(table.insert(), self._rows[table])

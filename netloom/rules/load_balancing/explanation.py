@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from netloom.rules import binding
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import LB_AGENT, provisioning
+from netloom.rules.load_balancing.provisioning import LB_AGENT, provisioning
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import LB_BINDINGS, LOADBALANCERS
 from netloom.store.tables.network import AGENTS

@@ -15,7 +15,7 @@ from netloom.model.security_groups import SECURITY_GROUP
 from netloom.model.subnets import SUBNET
 from netloom.rules import addresses, ports, reading
 from netloom.rules.context import Context
-from netloom.rules.lb_errors import SubresourceNotFound, ValidationException, VIPAddressConflict
+from netloom.rules.load_balancing.errors import SubresourceNotFound, ValidationException, VIPAddressConflict
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import LB_BINDINGS
 

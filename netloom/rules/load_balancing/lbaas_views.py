@@ -10,7 +10,7 @@ from netloom.model.fields import Resource
 from netloom.model.lbaas_v1 import BY_HTTP, LB_MONITOR, LB_POOL, LB_VIP
 from netloom.rules import binding
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import provisioning
+from netloom.rules.load_balancing.provisioning import provisioning
 from netloom.rules.query import Query, page, table_of
 from netloom.rules.visibility import viewer, visible
 from netloom.store.among import among

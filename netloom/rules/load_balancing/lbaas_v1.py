@@ -17,9 +17,10 @@ from netloom.model.lbaas_v1 import LB_MEMBER, LB_MONITOR, LB_POOL, LB_VIP
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
 from netloom.model.owners import LBAAS_VIP
 from netloom.model.subnets import SUBNET
-from netloom.rules import lb_scheduling, lb_vips, lbaas_views, ports, quotas
+from netloom.rules import ports, quotas
 from netloom.rules.context import Context
-from netloom.rules.lb_changes import begin, lb_time
+from netloom.rules.load_balancing import lbaas_views, scheduling, vips
+from netloom.rules.load_balancing.changes import begin, lb_time
 from netloom.rules.lookup import require
 from netloom.rules.query import missing, table_of
 from netloom.store.among import among
@@ -90,7 +91,7 @@ def create_pools(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
                    | {"subnet_id": body["subnet_id"]})  # fmt: skip
         _watch(tx, context, key, body["health_monitors"])
         ids.append(key)
-    lb_scheduling.refresh(tx, context, ids)
+    scheduling.refresh(tx, context, ids)
     return lbaas_views.by_ids(tx, context, LB_POOL, ids)
 
 
@@ -108,7 +109,7 @@ def delete_pool(tx: Tx, context: Context, current: View) -> None:
     """Remove a pool with its members. Raises PoolInUse."""
     if current["vip_id"]:
         raise PoolInUse(pool_id=current["id"])
-    lb_scheduling.forget(tx, context, current["id"])
+    scheduling.forget(tx, context, current["id"])
     tx.execute(LOADBALANCERS.delete().where(LOADBALANCERS.c.id == current["id"]))
     tx.changed("loadbalancer", current["id"])
 
@@ -118,7 +119,7 @@ def create_vips(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
 
     Raises: PoolNotFound, NotAuthorized, ProtocolMismatch, VipExists, HTTPBadRequest, SubnetNotFound, OverQuota,
     the errors of
-    ``lb_vips.make``.
+    ``vips.make``.
     """
     ids = []
     for body in bodies:
@@ -129,7 +130,7 @@ def create_vips(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
         fixed = {"subnet_id": subnet["id"]} | ({"ip_address": body["address"]} if body.get("address") else {})
         names = {"name": f"vip-{key}", "device_owner": LBAAS_VIP, "device_id": balancer["id"]}
         place = {"network_id": subnet["network_id"], "fixed_ips": [fixed]}
-        port = lb_vips.make(tx, context, body | {"vip_address": body.get("address")}, place, names)
+        port = vips.make(tx, context, body | {"vip_address": body.get("address")}, place, names)
         _place(tx, balancer["id"], {
             "vip_port_id": port["id"], "vip_network_id": port["network_id"], "vip_subnet_id": subnet["id"],
             "vip_address": port["fixed_ips"][0]["ip_address"],
@@ -138,7 +139,7 @@ def create_vips(tx: Tx, context: Context, bodies: list[View]) -> list[View]:
         columns = {name: value for name, value in body.items() if name in LISTENERS.c}
         columns |= {"id": key, "loadbalancer_id": balancer["id"], "default_pool_id": balancer["id"]}
         tx.execute(LISTENERS.insert(), _row(LISTENER, tx, _defaults(LISTENER) | columns) | _fresh(balancer))
-        lb_scheduling.refresh(tx, context, [balancer["id"]])
+        scheduling.refresh(tx, context, [balancer["id"]])
         ids.append(key)
     return lbaas_views.by_ids(tx, context, LB_VIP, ids)
 
@@ -159,7 +160,7 @@ def update_vip(tx: Tx, context: Context, current: View, changes: View) -> View:
         changes |= {"loadbalancer_id": target["id"], "default_pool_id": target["id"]}
     _keep(tx, pool_id, kept)
     view = _written(tx, context, LB_VIP, current, changes)
-    lb_scheduling.refresh(tx, context, [pool_id])
+    scheduling.refresh(tx, context, [pool_id])
     return view
 
 

@@ -8,17 +8,17 @@ from urllib.parse import parse_qsl
 from netloom.api.bodies import decode_object
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, answer_json
-from netloom.api.octavia_bodies import to_create, to_update
-from netloom.api.octavia_handlers import asked, permit, shown
-from netloom.api.octavia_policy import rule
+from netloom.api.load_balancing.bodies import to_create, to_update
+from netloom.api.load_balancing.handlers import asked, permit, shown
+from netloom.api.load_balancing.policy import rule
 from netloom.api.query import requested_fields
 from netloom.api.routing import verbs
 from netloom.api.transactions import write
 from netloom.model.errors import HTTPNotFound
 from netloom.model.fields import Resource
 from netloom.model.lb_flavors import FLAVOR, FLAVOR_PROFILE
-from netloom.rules import lb_flavors
-from netloom.rules.lb_flavors import CAPABILITIES, View
+from netloom.rules.load_balancing import flavors
+from netloom.rules.load_balancing.flavors import CAPABILITIES, View
 from netloom.store.database import Tx
 
 
@@ -37,10 +37,10 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     kind.resource.plural: kind
     for kind in (
-        Kind(FLAVOR, "flavor", lb_flavors.create_flavor, lb_flavors.update_flavor, lb_flavors.delete_flavor),
+        Kind(FLAVOR, "flavor", flavors.create_flavor, flavors.update_flavor, flavors.delete_flavor),
         Kind(
-            FLAVOR_PROFILE, "flavor-profile", lb_flavors.create_profile, lb_flavors.update_profile,
-            lb_flavors.delete_profile,
+            FLAVOR_PROFILE, "flavor-profile", flavors.create_profile, flavors.update_profile,
+            flavors.delete_profile,
         ),
     )
 }  # fmt: skip
@@ -76,14 +76,14 @@ def _list(call: Call, kind: Kind) -> Answer:
     permit(call, rule(kind.policy, "get_all"))
     query = asked(call, kind.resource, first="id")
     with call.store.read() as tx:
-        found = lb_flavors.find(tx, kind.resource, query)
+        found = flavors.find(tx, kind.resource, query)
     return answer_json(200, {kind.resource.plural: shown(kind.resource, found, query.fields)})
 
 
 def _show(call: Call, kind: Kind, key: str) -> Answer:
     permit(call, rule(kind.policy, "get_one"))
     with call.store.read() as tx:
-        view = lb_flavors.get(tx, kind.resource, key)
+        view = flavors.get(tx, kind.resource, key)
     return _told(200, kind, view, requested_fields(call.request.query))
 
 
@@ -106,7 +106,7 @@ def _delete(call: Call, kind: Kind, key: str) -> Answer:
 
 
 def _current(tx: Tx, kind: Kind, key: str) -> View:
-    return lb_flavors.get(tx, kind.resource, key, lock=True)
+    return flavors.get(tx, kind.resource, key, lock=True)
 
 
 def _told(status: int, kind: Kind, view: View, fields: Any = None) -> Answer:

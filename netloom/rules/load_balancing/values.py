@@ -6,7 +6,7 @@ from typing import Any
 
 from netloom.model.lb_l7 import PREFIX, REJECT, TO_POOL, TO_URL
 from netloom.model.loadbalancers import HTTP_PROTOCOLS
-from netloom.rules.lb_errors import InvalidOption, ValidationException
+from netloom.rules.load_balancing.errors import InvalidOption, ValidationException
 
 Values = Mapping[str, Any]
 BACKENDS = {

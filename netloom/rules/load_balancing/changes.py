@@ -6,10 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from netloom.model.loadbalancers import LOADBALANCER
-from netloom.rules import binding, lb_reading
+from netloom.rules import binding
 from netloom.rules.context import Context
-from netloom.rules.lb_errors import ImmutableObject
-from netloom.rules.lb_provisioning import provisioning
+from netloom.rules.load_balancing import reading
+from netloom.rules.load_balancing.errors import ImmutableObject
+from netloom.rules.load_balancing.provisioning import provisioning
 from netloom.store.among import among
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import LISTENERS, LOADBALANCERS, POOLS
@@ -35,7 +36,7 @@ def begin(tx: Tx, context: Context, balancer_id: str, allowed: Sequence[str] = R
     state = provisioning(table.id, binding.alive_since(tx, context)).label("provisioning_status")
     found = tx.row(sa.select(LOADBALANCERS, state).where(mine))
     if found is None:
-        raise lb_reading.not_found(LOADBALANCER, balancer_id)
+        raise reading.not_found(LOADBALANCER, balancer_id)
     if found["provisioning_status"] not in allowed:
         raise ImmutableObject(resource=LOADBALANCER.label, id=balancer_id)
     return found | {"generation": advance(tx, balancer_id, found["generation"])}

@@ -13,7 +13,7 @@ from netloom.api.transactions import write
 from netloom.model.agents import AGENT
 from netloom.model.errors import HTTPNotFound, NotFound
 from netloom.model.lbaas_v1 import LB_MEMBER, LB_MONITOR, LB_POOL, LB_VIP
-from netloom.rules import lb_scheduling, lb_trees, lbaas_v1, lbaas_views
+from netloom.rules.load_balancing import lbaas_v1, lbaas_views, scheduling, trees
 from netloom.rules.lookup import require
 from netloom.store.database import Tx
 
@@ -62,7 +62,7 @@ def carried_by(call: Call, agent_id: str) -> Answer:
     def show() -> Answer:
         with call.store.read() as tx:
             _permit(call, tx, "get_loadbalancer-pools")
-            ids = lb_scheduling.carried_by(tx, require(tx, call.context, AGENT, agent_id))
+            ids = scheduling.carried_by(tx, require(tx, call.context, AGENT, agent_id))
             pools = lbaas_views.by_ids(tx, call.context, LB_POOL, ids)
             return answer_json(200, {"pools": call.access.shown(LB_POOL, pools, Parents(tx, call.context, pools))})
 
@@ -117,7 +117,7 @@ def _show_association(call: Call, pool_id: str, monitor_id: str) -> Answer:
 def _statistics(call: Call, pool_id: str) -> Answer:
     with call.store.read() as tx:
         handlers.visible_object(call, tx, POOLS, pool_id)
-        counted = lb_trees.statistics(tx, lb_trees.listeners_of(tx, pool_id))["stats"]
+        counted = trees.statistics(tx, trees.listeners_of(tx, pool_id))["stats"]
     return answer_json(200, {"stats": {name: counted[name] for name in SHOWN_STATISTICS}})
 
 
@@ -125,7 +125,7 @@ def _agent(call: Call, pool_id: str) -> Answer:
     with call.store.read() as tx:
         _permit(call, tx, "get_loadbalancer-agent")
         handlers.visible_object(call, tx, POOLS, pool_id)
-        found = lb_scheduling.agents_of(tx, call.context, pool_id)
+        found = scheduling.agents_of(tx, call.context, pool_id)
         if not found:
             raise NoActiveLoadbalancerAgent(pool_id=pool_id)
         shown = call.access.shown(AGENT, found[:1], Parents(tx, call.context, found))

@@ -8,9 +8,9 @@ from netloom.api.access import ObjectTarget, Parents, View
 from netloom.api.bodies import decode_object
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, answer_json
-from netloom.api.octavia_bodies import Body, new, to_create, to_update
-from netloom.api.octavia_collections import Below, Collection
-from netloom.api.octavia_policy import rule
+from netloom.api.load_balancing.bodies import Body, new, to_create, to_update
+from netloom.api.load_balancing.collections import Below, Collection
+from netloom.api.load_balancing.policy import rule
 from netloom.api.query import parse_query, requested_fields
 from netloom.api.routing import verbs
 from netloom.api.transactions import write
@@ -18,7 +18,7 @@ from netloom.model.errors import HTTPBadRequest, HTTPNotFound, PolicyNotAuthoriz
 from netloom.model.fields import Resource
 from netloom.model.lb_pools import MEMBER
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
-from netloom.rules import lb_members, lb_reading, lb_trees, loadbalancers
+from netloom.rules.load_balancing import loadbalancers, members, reading, trees
 from netloom.rules.query import Query
 from netloom.store.database import Tx
 
@@ -85,7 +85,7 @@ def _list(call: Call, resource: Resource, path: str, within: Mapping[str, str] |
     _require_own(call, resource, query)
     everybody = call.access.decide(rule(resource.name, "get_all-global")) is True
     with call.store.read() as tx:
-        found = lb_reading.find(tx, call.context, resource, query, within, None if everybody else project_id)
+        found = reading.find(tx, call.context, resource, query, within, None if everybody else project_id)
     document: View = {resource.plural: shown(resource, found, query.fields)}
     if links := _links(call, path, query, [view["id"] for view in found]):
         document[f"{resource.plural}_links"] = links
@@ -113,7 +113,7 @@ def _create(call: Call, collection: Collection) -> Answer:
     def work(tx: Tx) -> View:
         for name, parent in collection.parent:
             if body.get(name):
-                body["project_id"] = lb_reading.get(tx, call.context, parent, body[name])["project_id"]
+                body["project_id"] = reading.get(tx, call.context, parent, body[name])["project_id"]
         _require(call, tx, resource, rule(resource.name, "post"), body)
         return collection.create(tx, call.context, dict(body))
 
@@ -157,7 +157,7 @@ def _create_below(call: Call, collection: Collection, below: Below, owner: str) 
     body = to_create(resource, decode_object(call.request.body), call.context.project_id)
 
     def work(tx: Tx) -> View:
-        parent = lb_reading.get(tx, call.context, collection.resource, owner)
+        parent = reading.get(tx, call.context, collection.resource, owner)
         _require(call, tx, resource, rule(resource.name, "post"), {"project_id": parent["project_id"]})
         return below.create(tx, call.context, _with_balancer(parent), dict(body))
 
@@ -169,7 +169,7 @@ def _update_below(call: Call, collection: Collection, below: Below, owner: str, 
     changes = to_update(resource, decode_object(call.request.body))
 
     def work(tx: Tx) -> View:
-        parent = lb_reading.get(tx, call.context, collection.resource, owner)
+        parent = reading.get(tx, call.context, collection.resource, owner)
         current = _object(call, tx, resource, key, "put", **{below.reference: owner})
         return below.update(tx, call.context, _with_balancer(parent), current, dict(changes))
 
@@ -178,7 +178,7 @@ def _update_below(call: Call, collection: Collection, below: Below, owner: str, 
 
 def _delete_below(call: Call, collection: Collection, below: Below, owner: str, key: str) -> Answer:
     def work(tx: Tx) -> None:
-        parent = lb_reading.get(tx, call.context, collection.resource, owner)
+        parent = reading.get(tx, call.context, collection.resource, owner)
         current = _object(call, tx, below.resource, key, "delete", **{below.reference: owner})
         below.delete(tx, call.context, _with_balancer(parent), current)
 
@@ -197,9 +197,9 @@ def _replace_members(call: Call, collection: Collection, owner: str) -> Answer:
     additive = dict(parse_qsl(call.request.query)).get("additive_only", "").lower() in ("true", "1", "yes")
 
     def work(tx: Tx) -> None:
-        pool = lb_reading.get(tx, call.context, collection.resource, owner)
+        pool = reading.get(tx, call.context, collection.resource, owner)
         _require(call, tx, MEMBER, rule(MEMBER.name, "put"), {"project_id": pool["project_id"]})
-        lb_members.replace(tx, call.context, _with_balancer(pool), bodies, sent, additive)
+        members.replace(tx, call.context, _with_balancer(pool), bodies, sent, additive)
 
     write(call.store, work)
     return Answer(202)
@@ -208,14 +208,14 @@ def _replace_members(call: Call, collection: Collection, owner: str) -> Answer:
 def _statuses(call: Call, key: str) -> Answer:
     with call.store.read() as tx:
         balancer = _object(call, tx, LOADBALANCER, key, "get_status")
-        return answer_json(200, lb_trees.statuses(tx, call.context, balancer))
+        return answer_json(200, trees.statuses(tx, call.context, balancer))
 
 
 def _statistics(call: Call, resource: Resource, key: str) -> Answer:
     with call.store.read() as tx:
         view = _object(call, tx, resource, key, "get_stats")
         ids = [key] if resource is LISTENER else [each["id"] for each in view["listeners"]]
-        return answer_json(200, lb_trees.statistics(tx, ids))
+        return answer_json(200, trees.statistics(tx, ids))
 
 
 def _failover(call: Call, key: str) -> Answer:
@@ -228,7 +228,7 @@ def _failover(call: Call, key: str) -> Answer:
 
 def _object(call: Call, tx: Tx, resource: Resource, key: str, action: str, **within: str) -> View:
     """An object with which the caller may do this. Raises LoadBalancerNotFound, PolicyNotAuthorized."""
-    view = lb_reading.get(tx, call.context, resource, key, **within)
+    view = reading.get(tx, call.context, resource, key, **within)
     _require(call, tx, resource, rule(resource.name, action), view)
     return view
 
@@ -240,7 +240,7 @@ def _require(call: Call, tx: Tx, resource: Resource, name: str, values: Mapping[
 
 def _with_balancer(parent: View) -> View:
     """A pool's load balancer is not among its attributes on the wire, but in its row."""
-    return parent | {"loadbalancer_id": parent[lb_reading.BALANCER]}
+    return parent | {"loadbalancer_id": parent[reading.BALANCER]}
 
 
 def shown(resource: Resource, views: Sequence[View], fields: frozenset[str] | None) -> list[View]:

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from netloom.model.errors import NotFound
 from netloom.model.fields import Resource
 from netloom.model.lb_flavors import FLAVOR, FLAVOR_PROFILE
-from netloom.rules import lb_reading
-from netloom.rules.lb_errors import (
+from netloom.rules.load_balancing import reading
+from netloom.rules.load_balancing.errors import (
     DisabledOption,
     InvalidOption,
     ObjectInUse,
@@ -44,7 +44,7 @@ def find(tx: Tx, resource: Resource, query: Query) -> list[View]:
     try:
         return page(tx, resource, columns, sa.true(), query)
     except NotFound:
-        raise lb_reading.not_found(resource, str(query.marker)) from None
+        raise reading.not_found(resource, str(query.marker)) from None
 
 
 def get(tx: Tx, resource: Resource, key: str, lock: bool = False) -> View:
@@ -53,7 +53,7 @@ def get(tx: Tx, resource: Resource, key: str, lock: bool = False) -> View:
     wanted = sa.select(table).where(table.c.id == key)
     found = tx.row(wanted.with_for_update(key_share=True) if lock else wanted)
     if found is None:
-        raise lb_reading.not_found(resource, key)
+        raise reading.not_found(resource, key)
     return found
 
 

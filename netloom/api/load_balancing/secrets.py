@@ -16,7 +16,7 @@ from netloom.api.http import Answer, Request, answer_json
 from netloom.api.routing import verbs
 from netloom.api.transactions import write
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound, NotAuthorized
-from netloom.rules import lb_secrets
+from netloom.rules.load_balancing import secrets
 from netloom.store.database import Store
 
 LOG = structlog.get_logger()
@@ -75,21 +75,21 @@ class Secrets:
 
     def _list(self, request: Request, identity: Identity) -> Answer:
         with self._store.read() as tx:
-            found = [_view(request, each) for each in lb_secrets.find(tx, identity.project_id)]
+            found = [_view(request, each) for each in secrets.find(tx, identity.project_id)]
         return answer_json(200, {"secrets": found, "total": len(found)})
 
     def _create(self, request: Request, identity: Identity) -> Answer:
         body = decode_object(request.body)
         name, content = str(body.get("name") or "")[:255], _content(body)
-        key = write(self._store, lambda tx: lb_secrets.create(tx, identity.project_id, name, content))
+        key = write(self._store, lambda tx: secrets.create(tx, identity.project_id, name, content))
         return answer_json(201, {"secret_ref": _reference(request, key)})
 
     def _get(self, identity: Identity, key: str) -> dict[str, Any]:
         with self._store.read() as tx:
-            return lb_secrets.get(tx, identity.project_id, key)
+            return secrets.get(tx, identity.project_id, key)
 
     def _delete(self, identity: Identity, key: str) -> Answer:
-        write(self._store, lambda tx: lb_secrets.delete(tx, identity.project_id, key))
+        write(self._store, lambda tx: secrets.delete(tx, identity.project_id, key))
         return Answer(204)
 
     def _payload(self, identity: Identity, key: str) -> Answer:

@@ -7,11 +7,13 @@ import sqlalchemy as sa
 
 from netloom.model.lb_pools import MEMBER
 from netloom.model.subnets import SUBNET
-from netloom.rules import lb_reading, lb_vips, reading
+from netloom.rules import reading
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build, Place, place, places
-from netloom.rules.lb_changes import attach_tags, begin, erase, lb_time, touch, write
-from netloom.rules.lb_errors import DuplicateMemberEntry, SubresourceNotFound
+from netloom.rules.load_balancing import reading as lb_reading
+from netloom.rules.load_balancing import vips
+from netloom.rules.load_balancing.build import Build, Place, place, places
+from netloom.rules.load_balancing.changes import attach_tags, begin, erase, lb_time, touch, write
+from netloom.rules.load_balancing.errors import DuplicateMemberEntry, SubresourceNotFound
 from netloom.rules.query import Query
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -26,7 +28,7 @@ def create(tx: Tx, context: Context, pool: View, body: View) -> View:
     """Add a member to a pool. Raises ImmutableObject, DuplicateMemberEntry, SubresourceNotFound, QuotaException."""
     balancer = begin(tx, context, pool["loadbalancer_id"])
     if body["subnet_id"]:
-        lb_vips.named(tx, context, SUBNET, body["subnet_id"])
+        vips.named(tx, context, SUBNET, body["subnet_id"])
     if place(body) in _held(tx, context, pool):
         raise DuplicateMemberEntry(ip_address=body["address"], port=body["protocol_port"])
     build = Build(tx, balancer)

@@ -8,8 +8,8 @@ from netloom.model.fields import Resource
 from netloom.model.lb_l7 import L7POLICY, L7RULE
 from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import LISTENER, LOADBALANCER
-from netloom.rules import lb_l7policies, lb_listeners, lb_members, lb_monitors, lb_pools, loadbalancers
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import l7policies, listeners, loadbalancers, members, monitors, pools
 from netloom.store.database import Tx
 
 View = dict[str, Any]
@@ -41,20 +41,20 @@ class Below:
     delete: Callable[[Tx, Context, View, View], None]
 
 
-MEMBERS = Below(MEMBER, "pool_id", lb_members.create, lb_members.update, lb_members.delete)
-RULES = Below(L7RULE, "l7policy_id", lb_l7policies.create_rule, lb_l7policies.update_rule, lb_l7policies.delete_rule)
+MEMBERS = Below(MEMBER, "pool_id", members.create, members.update, members.delete)
+RULES = Below(L7RULE, "l7policy_id", l7policies.create_rule, l7policies.update_rule, l7policies.delete_rule)
 COLLECTIONS = (
     Collection(LOADBALANCER, loadbalancers.create, loadbalancers.update, loadbalancers.delete),
     Collection(
-        LISTENER, lb_listeners.create, lb_listeners.update, lb_listeners.delete, (("loadbalancer_id", LOADBALANCER),)
+        LISTENER, listeners.create, listeners.update, listeners.delete, (("loadbalancer_id", LOADBALANCER),)
     ),
     Collection(
-        POOL, lb_pools.create, lb_pools.update, lb_pools.delete,
+        POOL, pools.create, pools.update, pools.delete,
         (("loadbalancer_id", LOADBALANCER), ("listener_id", LISTENER)), MEMBERS,
     ),
-    Collection(HEALTHMONITOR, lb_monitors.create, lb_monitors.update, lb_monitors.delete, (("pool_id", POOL),)),
+    Collection(HEALTHMONITOR, monitors.create, monitors.update, monitors.delete, (("pool_id", POOL),)),
     Collection(
-        L7POLICY, lb_l7policies.create, lb_l7policies.update, lb_l7policies.delete, (("listener_id", LISTENER),), RULES
+        L7POLICY, l7policies.create, l7policies.update, l7policies.delete, (("listener_id", LISTENER),), RULES
     ),
 )  # fmt: skip
 BY_PATH: Mapping[str, Collection] = {each.resource.plural: each for each in COLLECTIONS}

@@ -8,12 +8,13 @@ import sqlalchemy as sa
 
 from netloom.model.lb_pools import POOL
 from netloom.model.loadbalancers import LISTENER
-from netloom.rules import lb_reading, lb_values
 from netloom.rules.context import Context
-from netloom.rules.lb_build import Build
-from netloom.rules.lb_changes import begin, erase, touch, write
-from netloom.rules.lb_errors import ListenerExists, ValidationException
-from netloom.rules.lb_secrets import check_references
+from netloom.rules.load_balancing import reading
+from netloom.rules.load_balancing import values as lb_values
+from netloom.rules.load_balancing.build import Build
+from netloom.rules.load_balancing.changes import begin, erase, touch, write
+from netloom.rules.load_balancing.errors import ListenerExists, ValidationException
+from netloom.rules.load_balancing.secrets import check_references
 from netloom.store.database import Tx
 from netloom.store.tables.loadbalancers import L7POLICIES, L7RULES, LISTENERS, POOLS
 from netloom.store.tables.network import TAGS
@@ -24,7 +25,7 @@ View = dict[str, Any]
 def create(tx: Tx, context: Context, body: View) -> View:
     """Make a listener.
 
-    Raises: LoadBalancerNotFound, ImmutableObject, ListenerExists, QuotaException and the errors of ``lb_values``.
+    Raises: LoadBalancerNotFound, ImmutableObject, ListenerExists, QuotaException and the errors of ``values``.
     """
     balancer = begin(tx, context, body["loadbalancer_id"])
     check_free(tx, balancer, [body])
@@ -32,7 +33,7 @@ def create(tx: Tx, context: Context, body: View) -> View:
     key = build.listener(body, pools_of(tx, balancer["id"], [body["default_pool_id"], *_redirects(body)]))
     build.store()
     touch(tx, balancer["generation"], [(POOLS, body["default_pool_id"])])
-    return lb_reading.get(tx, context, LISTENER, key)
+    return reading.get(tx, context, LISTENER, key)
 
 
 def update(tx: Tx, context: Context, current: View, changes: View) -> View:
@@ -46,7 +47,7 @@ def update(tx: Tx, context: Context, current: View, changes: View) -> View:
         lb_values.pair(current["protocol"], pools_of(tx, balancer["id"], [pool_id])[pool_id])
     write(tx, LISTENERS, current, changes)
     touch(tx, balancer["generation"], [(LISTENERS, current["id"]), (POOLS, changes.get("default_pool_id"))])
-    return lb_reading.get(tx, context, LISTENER, current["id"])
+    return reading.get(tx, context, LISTENER, current["id"])
 
 
 def delete(tx: Tx, context: Context, current: View) -> None:
@@ -80,7 +81,7 @@ def pools_of(tx: Tx, balancer_id: str, pool_ids: Sequence[str | None]) -> dict[s
     found = {key: protocol for key, protocol in tx.tuples(there) if key in wanted}
     for key in wanted:
         if key not in found:
-            raise lb_reading.not_found(POOL, key)
+            raise reading.not_found(POOL, key)
     return found
 
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from netloom.model.lb_l7 import L7POLICY
 from netloom.model.lb_pools import HEALTHMONITOR, MEMBER, POOL
 from netloom.model.loadbalancers import LISTENER
-from netloom.rules import lb_reading
 from netloom.rules.context import Context
+from netloom.rules.load_balancing import reading
 from netloom.rules.query import Query
 from netloom.store.among import among
 from netloom.store.database import Tx
@@ -32,9 +32,9 @@ def statuses(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> View:
     listeners = _found(tx, context, LISTENER, {"loadbalancer_id": [key]})
     members: dict[str, list[View]] = defaultdict(list)
     pool_ids = [pool["id"] for pool in pools]
-    for member in lb_reading.of_parents(tx, context, MEMBER, "pool_id", pool_ids):
+    for member in reading.of_parents(tx, context, MEMBER, "pool_id", pool_ids):
         members[member["pool_id"]].append(_part(member, "address", "protocol_port"))
-    watching = lb_reading.by_ids(tx, context, HEALTHMONITOR, [each for pool in pools if (each := _monitor_of(pool))])
+    watching = reading.by_ids(tx, context, HEALTHMONITOR, [each for pool in pools if (each := _monitor_of(pool))])
     monitors = {monitor["id"]: _part(monitor, "type") for monitor in watching}
     shown = {
         pool["id"]: _part(pool)
@@ -44,7 +44,7 @@ def statuses(tx: Tx, context: Context, balancer: Mapping[str, Any]) -> View:
     }
     policies: dict[str, list[View]] = defaultdict(list)
     listener_ids = [listener["id"] for listener in listeners]
-    for policy in lb_reading.of_parents(tx, context, L7POLICY, "listener_id", listener_ids):
+    for policy in reading.of_parents(tx, context, L7POLICY, "listener_id", listener_ids):
         policies[policy["listener_id"]].append(policy)
     led_to = {listener["id"]: _leads_to(listener, policies[listener["id"]]) for listener in listeners}
     branches = [_part(each) | {"pools": [shown[key] for key in led_to[each["id"]]]} for each in listeners]
@@ -68,7 +68,7 @@ def listeners_of(tx: Tx, balancer_id: str) -> list[str]:
 
 
 def _found(tx: Tx, context: Context, resource: Any, filters: View) -> list[View]:
-    return lb_reading.find(tx, context, resource, Query(filters=filters, sorts=(("created_at", "asc"),)))
+    return reading.find(tx, context, resource, Query(filters=filters, sorts=(("created_at", "asc"),)))
 
 
 def _part(view: Mapping[str, Any], *more: str) -> View:

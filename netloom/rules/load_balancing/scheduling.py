@@ -13,7 +13,7 @@ from netloom.model.agents import AGENT
 from netloom.model.owners import OCTAVIA
 from netloom.rules import binding, placement, ports, reading
 from netloom.rules.context import Context
-from netloom.rules.lb_provisioning import LB_AGENT
+from netloom.rules.load_balancing.provisioning import LB_AGENT
 from netloom.rules.placement import Candidate
 from netloom.store.among import among
 from netloom.store.database import Tx
