@@ -22,14 +22,14 @@ from pathlib import Path
 
 import msgspec
 
+from netloom.host import reloads
 from netloom.host.failures import failure
 from netloom.host.layout import Layout
 from netloom.host.namespaces import RUN_NETNS, inside
-from netloom.host.questions import ask
+from netloom.host.reloads import placed
 from netloom.state import Changes, Daemon, Failure
 
 _MARK = "NETLOOM_AGENT"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UMASK = 0o027
 _GRACE = 3.0
 """Seconds from TERM to KILL."""
@@ -37,9 +37,6 @@ _STEADY = 5.0
 """Seconds that a process must live for its death not to count as a failed start."""
 _LONGEST_PAUSE = 30.0
 """Seconds between the starts of a process that fails every time, at most."""
-_EXECUTES_ANEW, _SETTLING = "USR2", 3.0
-"""What haproxy's master is told to reload by, and the seconds that it may take until it hears that again, or until any
-process serves what it was told."""
 _LOG_LIMIT = 1 << 20
 """Bytes of a log, above which the next start begins it anew."""
 
@@ -157,77 +154,32 @@ class Daemons:
 
     def _await(self, daemons: Collection[Daemon]) -> None:
         """Wait until all serve what they were told, so that nobody is told earlier; not for ever."""
-        until = time.monotonic() + _SETTLING
+        until = time.monotonic() + reloads.SETTLING
         while daemons and time.monotonic() < until:
             time.sleep(0.01)
-            daemons = [daemon for daemon in daemons if not self._serves(daemon)]
-
-    def _serves(self, daemon: Daemon) -> bool:
-        if self._gone(self._running[daemon.name], 0):
-            return True  # nothing is to be waited for; it is found dead by the next look
-        address, question = (_placed(part, self._places) for part in daemon.serves)
-        try:
-            return daemon.reloads.encode() in ask(address, question)
-        except OSError:
-            return False
+            daemons = [
+                daemon
+                for daemon in daemons
+                # Of one that has died nothing is to be waited for: the next look finds it.
+                if not self._gone(self._running[daemon.name], 0) and not reloads.serves(daemon, self._places)
+            ]
 
     def _needs_restart(self, have: Daemon, want: Daemon) -> bool:
         if (have.argv, have.namespace, have.restarts) != (want.argv, want.namespace, want.restarts):
             return True
         if have.reloads == want.reloads:
             return False
-        return want.reload_signal == "restart" or not self._handles(have.name, want.reload_signal)
-
-    def _handles(self, name: str, signal_name: str) -> bool:
-        """Whether the process is ready for the signal: one that only just started would die of it.
-
-        One that executes itself anew to reload loses signals from when it has read its files until it is ready again,
-        so it is waited for.
-        """
-        pid, number = self._running[name].record.pid, signal.Signals[f"SIG{signal_name}"]
-        until = time.monotonic() + (_SETTLING if signal_name == _EXECUTES_ANEW else 0)
-        while True:
-            caught, blocked = _disposition(pid, number)
-            if caught or time.monotonic() >= until:
-                return caught or blocked
-            time.sleep(0.01)
+        return want.reload_signal == "restart" or not reloads.hears(
+            self._running[have.name].record.pid, want.reload_signal
+        )
 
     def _reload(self, daemon: Daemon) -> None:
         running = self._running[daemon.name]
         if daemon.reloads != running.record.reloads:
-            self._check(daemon)
-            self._bequeath(daemon)
+            reloads.check(daemon, self._places)
+            reloads.bequeath(daemon, self._places)
             signal.pidfd_send_signal(running.descriptor, signal.Signals[f"SIG{daemon.reload_signal}"])
         running.record = self._recorded(daemon, running.record.pid, running.record.start)
-
-    def _check(self, daemon: Daemon) -> None:
-        argv = [_placed(argument, self._places) for argument in daemon.check]
-        if not argv:
-            return
-        environment = {"PATH": _PATH, "LANG": "C.UTF-8"}
-        try:
-            with inside(daemon.namespace):
-                done = subprocess.run(
-                    argv, env=environment, cwd="/", capture_output=True, text=True, timeout=_GRACE, check=False
-                )
-        except subprocess.TimeoutExpired as error:
-            raise OSError(0, f"it cannot be reloaded: {argv[0]} did not check in {_GRACE:g} s") from error
-        if done.returncode:
-            words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            raise OSError(0, f"it cannot be reloaded: {words[-1] if words else f'status {done.returncode}'}")
-
-    def _bequeath(self, daemon: Daemon) -> None:
-        """Keep what its successor must know; without it that one has to find out by itself."""
-        address, question, path = (_placed(part, self._places) for part in daemon.bequest)
-        if not path:
-            return
-        try:
-            answer = ask(address, question)
-            draft = Path(f"{path}.new")
-            draft.write_bytes(answer)
-            draft.replace(path)
-        except OSError:
-            Path(path).unlink(missing_ok=True)
 
     def _start(self, daemon: Daemon) -> None:
         trouble = self._troubles.get(daemon.name)
@@ -238,9 +190,9 @@ class Daemons:
         log = directory / "log"
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.unlink()
-        argv = [_placed(argument, self._places) for argument in daemon.argv]
+        argv = [placed(argument, self._places) for argument in daemon.argv]
         if daemon.bequest[2]:
-            Path(_placed(daemon.bequest[2], self._places)).unlink(missing_ok=True)
+            Path(placed(daemon.bequest[2], self._places)).unlink(missing_ok=True)
         with inside(daemon.namespace), open(log, "ab", opener=_private) as output:
             child = subprocess.Popen(
                 argv,
@@ -248,7 +200,7 @@ class Daemons:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env={"PATH": _PATH, "LANG": "C.UTF-8", _MARK: self._layout.mark},
+                env={**reloads.ENVIRONMENT, _MARK: self._layout.mark},
                 start_new_session=True,
                 umask=_UMASK,
             )
@@ -350,12 +302,6 @@ class Daemons:
                     os.kill(pid, signal.SIGTERM)
 
 
-def _placed(argument: str, places: dict[str, str]) -> str:
-    for placeholder, path in places.items():
-        argument = argument.replace(placeholder, path)
-    return argument
-
-
 def _start_time(pid: int) -> int:
     """Clock ticks since boot (proc(5), stat field 22)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19])
@@ -363,16 +309,6 @@ def _start_time(pid: int) -> int:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
-
-
-def _disposition(pid: int, number: int) -> tuple[bool, bool]:
-    """Whether a process has a handler for a signal, and whether it has it wait."""
-    try:
-        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    except OSError:
-        return False, False
-    bit = 1 << number - 1
-    return bool(int(status["SigCgt"], 16) & bit), bool(int(status["SigBlk"], 16) & bit)
 
 
 def _lives_in(pid: int, namespace: str) -> bool:
