@@ -55,7 +55,8 @@ class Site:
 
     def haproxies(self, balancer: str) -> list[dict[str, str]]:
         """The processes of a load balancer: their users and command lines."""
-        rows = self.world.machine.run("ps", "-eo", "user=,args=").stdout.splitlines()
+        # -ww: whole lines, also where tests are told that the screen has 80 columns.
+        rows = self.world.machine.run("ps", "-eww", "-o", "user=,args=").stdout.splitlines()
         split = [dict(zip(("user", "command"), row.split(None, 1), strict=True)) for row in rows]
         return [row for row in split if row["command"].startswith("haproxy ") and balancer in row["command"]]
 

@@ -64,7 +64,7 @@ def leftovers(cloud: Cloud) -> list[str]:
     machine = cloud.machine
     namespaces = machine.run("ip", "netns", "list").stdout.split()
     links = [line.split(":")[1].strip() for line in machine.run("ip", "-o", "link").stdout.splitlines()]
-    processes = machine.run("ps", "-N", "-p1", "-o", "pid=,args=").stdout.splitlines()
+    processes = machine.run("ps", "-ww", "-N", "-p1", "-o", "pid=,args=").stdout.splitlines()
     ours = [
         line for line in processes if any(word in line for word in ("netloom", "dnsmasq", "haproxy", "ovs", "radvd"))
     ]

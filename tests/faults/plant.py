@@ -145,7 +145,8 @@ class Plant:
 
     def processes(self) -> dict[int, str]:
         """All processes but the first one, and what keeps that busy."""
-        lines = [line.split(None, 2) for line in self.machine.run("ps", "-eo", "pid=,ppid=,args=").stdout.splitlines()]
+        told = self.machine.run("ps", "-eww", "-o", "pid=,ppid=,args=").stdout
+        lines = [line.split(None, 2) for line in told.splitlines()]
         return {int(pid): args for pid, parent, args in lines if pid != "1" and not args.startswith(("sleep ", "ps "))}
 
     def other_api(self, base: str) -> Api:
