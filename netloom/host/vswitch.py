@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -82,12 +83,13 @@ class VSwitch:
         if remove and (pid := daemon_pid(self._pidfile("ovs-vswitchd"))):
             # Without it a kernel datapath goes on forwarding after its daemon has gone.
             control = str(self.rundir / f"ovs-vswitchd.{pid}.ctl")
-            with Process(pid) as process:
+            with Daemon(pid) as daemon:
                 self._run("ovs-appctl", "-t", control, "exit", "--cleanup", check=False)
-                process.wait(STOP_SECONDS)
+                daemon.wait(STOP_SECONDS)
         for name in ("ovs-vswitchd", "ovsdb-server"):
             if pid := daemon_pid(self._pidfile(name)):
-                _terminate(pid)
+                with Daemon(pid) as daemon:
+                    daemon.terminate()
         if remove:
             self._remove()
 
@@ -178,12 +180,33 @@ class Process:
         return bool(ended.poll(seconds * 1000))
 
 
-def _terminate(pid: int) -> None:
-    with Process(pid) as process:
-        process.signal(signal.SIGTERM)
-        if not process.wait(STOP_SECONDS):
-            process.signal(signal.SIGKILL)
-            process.wait(STOP_SECONDS)
+class Daemon:
+    """A daemon of Open vSwitch, and the monitor that leads its process group and writes of its end to the log."""
+
+    def __init__(self, pid: int) -> None:
+        self._held = contextlib.ExitStack()
+        self._process = self._held.enter_context(Process(pid))
+        self._both = [self._process]
+        with contextlib.suppress(OSError):  # nobody watches it any more
+            self._both.append(self._held.enter_context(Process(os.getpgid(pid))))
+
+    def __enter__(self) -> "Daemon":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of both; False when one still runs after ``seconds``."""
+        until = time.monotonic() + seconds
+        return all(process.wait(max(0.0, until - time.monotonic())) for process in self._both)
+
+    def terminate(self) -> None:
+        """End it; the monitor then ends, too."""
+        self._process.signal(signal.SIGTERM)
+        if not self._process.wait(STOP_SECONDS):
+            self._process.signal(signal.SIGKILL)
+        self.wait(STOP_SECONDS)
 
 
 def datapath_type() -> str:

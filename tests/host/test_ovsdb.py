@@ -1,13 +1,15 @@
 """Bridges and ports on a real Open vSwitch."""
 
+import contextlib
 import os
+import signal
 import threading
 import time
 
 import pytest
 
 from netloom.host.ovsdb import DELETE_AT_ONCE, PATCHES_AT_ONCE, Ovsdb
-from netloom.host.vswitch import PRIORITY, daemon_pid
+from netloom.host.vswitch import PRIORITY, Process, daemon_pid
 from netloom.state import Bridge, Failure, HostState, Interface, SwitchPort
 from tests.host.switch import Switch, eventually, switch
 
@@ -264,7 +266,16 @@ def test_no_database_is_told(switch: Switch) -> None:
 def test_a_switch_leaves_nothing_behind(switch: Switch) -> None:
     converge(switch, *BRIDGES)
     assert switch.vswitch.running()
-    switch.vswitch.stop(remove=True)
+    pids = [daemon_pid(switch.vswitch.rundir / f"{name}.pid") for name in ("ovsdb-server", "ovs-vswitchd")]
+    with contextlib.ExitStack() as held:
+        monitors = [held.enter_context(Process(os.getpgid(pid))) for pid in pids]
+        for monitor in monitors:
+            monitor.signal(signal.SIGSTOP)
+            slow = threading.Timer(0.2, monitor.signal, (signal.SIGCONT,))
+            slow.start()
+            held.callback(slow.join)
+        switch.vswitch.stop(remove=True)
+        assert all(monitor.wait(0) for monitor in monitors), "one that lives would still write to its log"
     assert not switch.vswitch.running()
     assert not switch.vswitch.rundir.exists()
     assert not switch.vswitch.dbdir.exists()
