@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.api.access import Access, ObjectTarget, Parents, View
+from netloom.api.authentication import Authenticator, identify
 from netloom.api.bodies import bodies_to_create, changes_to_make, decode_object, is_bulk
 from netloom.api.http import Answer, Request, answer_json
+from netloom.api.policy import Policy
 from netloom.api.query import page_links, parse_query, requested_fields
 from netloom.api.resources import Family
 from netloom.api.transactions import write
 from netloom.model.errors import HTTPBadRequest, PolicyNotAuthorized, RevisionNumberConstraintFailed
 from netloom.rules import reading
 from netloom.rules.context import Context
+from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store, Tx
 
 CREATED, OK, NO_CONTENT = 201, 200, 204
@@ -26,6 +29,26 @@ class Call:
     context: Context
     access: Access
     store: Store
+
+
+def begin(
+    request: Request, authenticate: Authenticator | None, policy: Policy, store: Store, settings: NetworkSettings
+) -> Call:
+    """The call that a request is, once it is known who asks. Raises Unauthorized."""
+    identity = identify(authenticate, request)
+    access = Access(policy.rules(), identity.credentials())
+    context = Context(
+        user_id=identity.user_id,
+        project_id=identity.project_id,
+        roles=identity.roles,
+        is_admin=access.decide("context_is_admin") is True,
+        user_name=identity.user_name,
+        project_name=identity.project_name,
+        service_roles=identity.service_roles,
+        request_id=request.id,
+        settings=settings,
+    )
+    return Call(request, context, access, store)
 
 
 def create(call: Call, family: Family) -> Answer:

@@ -3,8 +3,7 @@
 import structlog
 
 from netloom.api import discovery, extensions, handlers, openapi, quotas, schedulers, tags, topologies
-from netloom.api.access import Access
-from netloom.api.authentication import Authenticator, identify
+from netloom.api.authentication import Authenticator
 from netloom.api.errors import HTTPInternalServerError, HTTPNotAcceptable, error_answer
 from netloom.api.handlers import Call
 from netloom.api.http import Answer, Request
@@ -17,7 +16,6 @@ from netloom.model.auto_allocation import AUTO_ALLOCATED_TOPOLOGY
 from netloom.model.errors import ApiError, HTTPBadRequest, HTTPNotFound
 from netloom.model.extensions import withheld
 from netloom.model.lbaas_v1 import LB_POOL
-from netloom.rules.context import Context
 from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 
@@ -89,20 +87,7 @@ class Service:
         raise HTTPNotFound
 
     def _call(self, request: Request) -> Call:
-        identity = identify(self._authenticate, request)
-        access = Access(self._policy.rules(), identity.credentials())
-        context = Context(
-            user_id=identity.user_id,
-            project_id=identity.project_id,
-            roles=identity.roles,
-            is_admin=access.decide("context_is_admin") is True,
-            user_name=identity.user_name,
-            project_name=identity.project_name,
-            service_roles=identity.service_roles,
-            request_id=request.id,
-            settings=self._settings,
-        )
-        return Call(request, context, access, self._store)
+        return handlers.begin(request, self._authenticate, self._policy, self._store, self._settings)
 
 
 def _resource(call: Call, family: Family, rest: tuple[str, ...]) -> Answer:

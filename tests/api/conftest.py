@@ -11,6 +11,7 @@ from netloom.settings.network import NetworkSettings
 from netloom.store.database import Store
 from netloom.store.tables import feed, loadbalancers, network  # noqa: F401  (they fill the metadata)
 from netloom.store.tables.base import METADATA
+from tests.api.balancing import Hosts, balancing
 from tests.api.client import Api, TestClient, authenticate
 
 structlog.configure(
@@ -67,3 +68,22 @@ def bob(alice):
 def admin(alice):
     """An administrator, of a project of their own."""
     return alice.as_("admin", "operations")
+
+
+@pytest.fixture
+def subnet(alice):
+    """A subnet of alice's."""
+    return alice.subnet(alice.network()["id"])
+
+
+@pytest.fixture
+def hosts(store, settings):
+    """Hosts that can carry load balancers; none is there yet."""
+    return Hosts(store, settings)
+
+
+@pytest.fixture
+def lb(store, settings, policy, hosts):
+    """The load balancer API; host one is there."""
+    hosts.come("one")
+    return balancing(store, settings, policy)

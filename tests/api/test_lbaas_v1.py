@@ -2,14 +2,9 @@
 
 import pytest
 
-from tests.api.balancing import Hosts, balancing
+from tests.api.balancing import balancing
 
 NOBODY = "11111111-1111-1111-1111-111111111111"
-
-
-@pytest.fixture
-def hosts(store, settings):
-    return Hosts(store, settings)
 
 
 @pytest.fixture

@@ -6,25 +6,8 @@ import pytest
 
 from netloom.api.app import create_app
 from netloom.api.load_balancing import octavia
-from tests.api.balancing import Hosts, balancing
 from tests.api.client import authenticate
 from tests.api.served import CLIENTS, at_once, served
-
-
-@pytest.fixture
-def hosts(store, settings):
-    return Hosts(store, settings)
-
-
-@pytest.fixture
-def lb(store, settings, policy, hosts):
-    hosts.come("one")
-    return balancing(store, settings, policy)
-
-
-@pytest.fixture
-def subnet(alice):
-    return alice.subnet(alice.network()["id"])
 
 
 @pytest.fixture

@@ -2,28 +2,9 @@
 
 from collections.abc import Callable
 
-import pytest
-
-from tests.api.balancing import Hosts, balancing
 from tests.statements import statements
 
 SMALL, LARGE = 2, 7
-
-
-@pytest.fixture
-def hosts(store, settings):
-    return Hosts(store, settings)
-
-
-@pytest.fixture
-def lb(store, settings, policy, hosts):
-    hosts.come("one")
-    return balancing(store, settings, policy)
-
-
-@pytest.fixture
-def subnet(alice):
-    return alice.subnet(alice.network()["id"])
 
 
 class Costs:

@@ -17,23 +17,6 @@ BALANCER = {
 
 
 @pytest.fixture
-def hosts(store, settings):
-    return Hosts(store, settings)
-
-
-@pytest.fixture
-def lb(store, settings, policy, hosts):
-    """The API; host one is there."""
-    hosts.come("one")
-    return balancing(store, settings, policy)
-
-
-@pytest.fixture
-def subnet(alice):
-    return alice.subnet(alice.network()["id"])
-
-
-@pytest.fixture
 def balancer(lb, hosts, subnet):
     made = lb.make("loadbalancer", name="lb1", vip_subnet_id=subnet["id"])
     hosts.tell()

@@ -8,11 +8,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from netloom.api import discovery
-from netloom.api.access import Access
 from netloom.api.app import Endpoint
-from netloom.api.authentication import Authenticator, identify
+from netloom.api.authentication import Authenticator
 from netloom.api.errors import HTTPInternalServerError, Unauthorized
-from netloom.api.handlers import Call
+from netloom.api.handlers import Call, begin
 from netloom.api.http import Answer, Request, answer_json
 from netloom.api.load_balancing import flavors, handlers, quotas
 from netloom.api.load_balancing.collections import BY_PATH
@@ -21,7 +20,6 @@ from netloom.api.policy import Policy
 from netloom.api.query import requested_fields
 from netloom.api.routing import verbs
 from netloom.model.errors import ApiError, HTTPNotFound, PolicyNotAuthorized
-from netloom.rules.context import Context
 from netloom.rules.load_balancing import errors
 from netloom.rules.load_balancing.flavors import PROVIDERS
 from netloom.settings.network import NetworkSettings
@@ -87,20 +85,7 @@ class Octavia:
         raise HTTPNotFound
 
     def _call(self, request: Request) -> Call:
-        identity = identify(self._authenticate, request)
-        access = Access(self._policy.rules(), identity.credentials())
-        context = Context(
-            user_id=identity.user_id,
-            project_id=identity.project_id,
-            roles=identity.roles,
-            is_admin=access.decide("context_is_admin") is True,
-            user_name=identity.user_name,
-            project_name=identity.project_name,
-            service_roles=identity.service_roles,
-            request_id=request.id,
-            settings=self._settings,
-        )
-        return Call(request, context, access, self._store)
+        return begin(request, self._authenticate, self._policy, self._store, self._settings)
 
 
 def error_answer(error: ApiError) -> Answer:

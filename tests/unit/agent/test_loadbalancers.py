@@ -1,6 +1,5 @@
 """What a real haproxy tells of its members and listeners, and what of that is passed on."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,6 @@ from netloom.plan.loadbalancers import ADMIN_SOCKET, daemon
 from netloom.plan.settings import PlanSettings
 from tests.sandbox import eventually
 
-pytestmark = pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="needs haproxy")
 CONFIGURATION = """\
 global
     hard-stop-after 10s
