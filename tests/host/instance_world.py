@@ -1,5 +1,6 @@
 """A real bridge for instances, with a real DHCP server and a metadata service on it."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -119,12 +120,13 @@ class Cloud:
         self.servers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
 
     def close(self) -> None:
-        self.apply()
-        for server in self.servers:
-            server.kill()
-            server.wait()
-        sh("ip", "netns", "delete", SERVER, check=False)
-        sh("ip", "link", "delete", BRIDGE, check=False)
+        with contextlib.ExitStack() as last:  # each of them also when one before it fails or is interrupted
+            last.callback(sh, "ip", "link", "delete", BRIDGE, check=False)
+            last.callback(sh, "ip", "netns", "delete", SERVER, check=False)
+            for server in self.servers:
+                last.callback(server.wait)
+                last.callback(server.kill)
+            self.apply()
 
     def apply(self, *wanted: Instance) -> list[Failure]:
         """What an agent does: observe, prepare, plug what is new into the switch, start."""
