@@ -153,11 +153,12 @@ class Elections:
     def _run(self) -> None:
         while True:
             ready = {descriptor for descriptor, _ in self._epoll.poll(self._pause())}
-            if self._closed:
-                return
-            with self._lock, contextlib.suppress(BlockingIOError):
-                changed = self._take(ready)
+            with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
+            if self._closed:  # only now: what was read may have been the word of it
+                return
+            with self._lock:
+                changed = self._take(ready)
             if changed:
                 self._on_change()
 
