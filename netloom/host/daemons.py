@@ -37,6 +37,8 @@ _STEADY = 5.0
 """Seconds that a process must live for its death not to count as a failed start."""
 _LONGEST_PAUSE = 30.0
 """Seconds between the starts of a process that fails every time, at most."""
+_BEGINNING = 1.0
+"""Seconds within which a process that begins another program shows its environment, on a busy machine."""
 _LOG_LIMIT = 1 << 20
 """Bytes of a log, above which the next start begins it anew."""
 
@@ -298,13 +300,29 @@ class Daemons:
             with contextlib.suppress(OSError):
                 session = os.getsid(pid)
                 ours = session not in known and (session in lost or (unrecorded and session == pid))
-                if ours and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                if ours and mark in _environment(pid).split(b"\0"):
                     os.kill(pid, signal.SIGTERM)
 
 
+def _environment(pid: int) -> bytes:
+    """Of a process. One that has ended has none, nor, for a moment, one that begins another program."""
+    until = time.monotonic() + _BEGINNING
+    while not (found := Path(f"/proc/{pid}/environ").read_bytes()):
+        state, *_, start, end, _status = _stat(pid)
+        if state == "Z" or "0" != start == end or time.monotonic() > until:
+            break
+        time.sleep(0.001)
+    return found
+
+
 def _start_time(pid: int) -> int:
-    """Clock ticks since boot (proc(5), stat field 22)."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19])
+    """Clock ticks since boot."""
+    return int(_stat(pid)[19])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
 
 
 def _private(path: str, flags: int) -> int:

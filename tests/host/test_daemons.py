@@ -1,5 +1,6 @@
 """Daemons: they outlive the agent, are noticed when they die, and end when unwanted."""
 
+import contextlib
 import os
 import select
 import signal
@@ -101,6 +102,16 @@ def alive(number):
         return False
 
 
+def of_session(leader):
+    """Processes that live."""
+    found = []
+    for number in (int(entry) for entry in os.listdir("/proc") if entry.isdecimal()):
+        with contextlib.suppress(OSError):
+            if os.getsid(number) == leader and alive(number):
+                found.append(number)
+    return found
+
+
 def test_it_runs_in_its_namespace_apart_from_the_agent(sandbox, agent):
     assert converge(agent(), daemon(sandbox)) == []
     eventually(lambda: "ready" in log(sandbox))
@@ -152,6 +163,24 @@ def test_what_a_killed_one_leaves_behind_ends_too(sandbox, agent, restarted):
     assert alive(child)
     assert converge(agent() if restarted else driver) == []
     eventually(lambda: not alive(child))
+
+
+def test_what_begins_another_program_at_that_moment_ends_too(sandbox, agent, tmp_path):
+    """For a moment such a process does not show its environment, by which it is known."""
+    program = tmp_path / "program"
+    program.write_text(f"exec sh {program}\n")
+    driver = agent()
+    converge(driver, daemon(sandbox, script=f"for each in $(seq 40); do sh {program} & done; echo all; wait"))
+    eventually(lambda: "all" in log(sandbox))
+    first = pid(sandbox)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: not alive(first))
+    try:
+        assert converge(driver) == []
+        eventually(lambda: not of_session(first), 2)
+    finally:
+        for left in of_session(first):
+            os.kill(left, signal.SIGKILL)
 
 
 def test_a_reload_that_would_be_ignored_is_refused(sandbox, agent):
