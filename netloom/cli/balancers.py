@@ -8,6 +8,7 @@ from netloom.cli.client import Client
 
 COLUMNS = ("VIP", "LISTENER", "POOL", "MEMBER", "INSTANCE", "STATUS")
 API = "/load-balancer/v2.0/lbaas/loadbalancers"
+V1 = "/v2.0/lb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Member:
     address: str
     port_number: int
     status: str
-    """``operating_status``."""
+    """``operating_status``, of LBaaS v1 ``status``."""
     port_id: str
     """Of the port on the VIP's network that has the address; empty without one."""
     device_id: str
@@ -33,39 +34,75 @@ class Member:
 
 
 class Balancers:
-    """Of a cloud; of none they are none."""
+    """Of a cloud; of none they are none. A pool of LBaaS v1 counts as the balancer that it is on its host."""
 
     def __init__(self, client: Client | None) -> None:
         """Ask for their names. Raises Trouble."""
         self._client = client
         self._all: list[dict[str, Any]] = client.get(API)["loadbalancers"] if client else []
+        self._pools: list[dict[str, Any]] = client.get(f"{V1}/pools")["pools"] if client and _has_v1(client) else []
 
     @property
     def names(self) -> dict[str, str]:
         """What people call them, by id."""
-        return {one["id"]: one["name"] for one in self._all if one["name"]}
+        return {one["id"]: one["name"] for one in (*self._all, *self._pools) if one["name"]}
 
     def members(self, wanted: str | None) -> list[Member]:
         """The members of those of a name or beginning of an id, each for every listener. Raises Trouble."""
-        chosen = [one for one in self._all if wanted and (one["name"] == wanted or one["id"].startswith(wanted))]
-        return [member for one in chosen for member in self._members(one)]
+
+        def chosen(balancers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+            return (one for one in balancers if wanted and (one["name"] == wanted or one["id"].startswith(wanted)))
+
+        found = [member for one in chosen(self._all) for member in self._members(one)]
+        return [*found, *(member for one in chosen(self._pools) for member in self._members_v1(one))]
 
     def _members(self, balancer: Mapping[str, Any]) -> Iterator[Member]:
         assert self._client
         tree = self._client.get(f"{API}/{balancer['id']}/status")["statuses"]["loadbalancer"]
-        asked = f"/v2.0/ports?network_id={balancer['vip_network_id']}&fields=id&fields=fixed_ips&fields=device_id"
-        ports = {place["ip_address"]: port for port in self._client.get(asked)["ports"] for place in port["fixed_ips"]}
+        ports = self._ports(f"network_id={balancer['vip_network_id']}")
         for listener in tree["listeners"]:
             for pool in listener["pools"]:
                 for member in pool["members"]:
                     port = ports.get(member["address"], {})
                     yield Member(
                         vip=balancer["vip_address"],
-                        listener=listener["name"] or listener["id"],
-                        pool=pool["name"] or pool["id"],
+                        listener=_called(listener),
+                        pool=_called(pool),
                         address=member["address"],
                         port_number=member["protocol_port"],
                         status=member["operating_status"],
                         port_id=port.get("id", ""),
                         device_id=port.get("device_id", ""),
                     )
+
+    def _members_v1(self, pool: Mapping[str, Any]) -> Iterator[Member]:
+        assert self._client
+        vips = self._client.get(f"{V1}/vips?pool_id={pool['id']}")["vips"]
+        ports = self._ports(f"fixed_ips=subnet_id%3D{pool['subnet_id']}")
+        for member in self._client.get(f"{V1}/members?pool_id={pool['id']}")["members"]:
+            port = ports.get(member["address"], {})
+            for vip in vips:
+                yield Member(
+                    vip=vip["address"],
+                    listener=_called(vip),
+                    pool=_called(pool),
+                    address=member["address"],
+                    port_number=member["protocol_port"],
+                    status=member["status"],
+                    port_id=port.get("id", ""),
+                    device_id=port.get("device_id", ""),
+                )
+
+    def _ports(self, matching: str) -> dict[str, dict[str, Any]]:
+        """By address."""
+        assert self._client
+        asked = f"/v2.0/ports?{matching}&fields=id&fields=fixed_ips&fields=device_id"
+        return {place["ip_address"]: port for port in self._client.get(asked)["ports"] for place in port["fixed_ips"]}
+
+
+def _has_v1(client: Client) -> bool:
+    return any(each["alias"] == "lbaas" for each in client.get("/v2.0/extensions")["extensions"])
+
+
+def _called(thing: Mapping[str, Any]) -> str:
+    return str(thing["name"] or thing["id"])

@@ -160,6 +160,18 @@ def test_who_carries_the_pool(story):
     assert (agent["id"], agent["host"], agent["alive"]) == (balancing["id"], balancing["host"], ":-)")
 
 
+def test_the_picture_of_a_pool_shows_its_vip_and_servers(story):
+    drawn = story.world.machine.run("netloom", "draw", story.pool_name).stdout
+    drawing, _, members = drawn.partition("VIP ")
+    assert f"tap{story.port[:11]}" in drawing
+    rows = [line.split() for line in members.splitlines()[1:]]
+    assert sorted(row[:4] for row in rows) == [
+        [VIP, story.vip_name, story.pool_name, f"{address}:80"] for address in sorted(INSIDE)
+    ]
+    assert {row[4] for row in rows} == {story.world.name("vm1"), story.world.name("vm2")}
+    assert {row[5] for row in rows} == {"ACTIVE"}
+
+
 def test_all_that_was_made_goes(story):
     for kind, named in (("vip", story.vip), ("pool", story.pool)):
         assert story.neutron(f"lb-{kind}-delete {named}").text.strip() == f"Deleted {kind}: {named}"
