@@ -210,11 +210,11 @@ def _load_balancing(client: Client) -> Sections:
             "enabled_provider_drivers": ",".join(f"{each['name']}:{each['description']}" for each in providers),
             "expected_flavor_capability": f"{capability['name']}:{capability['description']}",
             "RBAC_test_type": "keystone_default_roles",
-            "check_interval": 0.2,
+            "check_interval": 0.05,
             "check_timeout": PATIENCE,
-            "build_interval": 0.2,
+            "build_interval": 0.05,
             "build_timeout": PATIENCE,
-            "lb_build_interval": 0.2,
+            "lb_build_interval": 0.05,
             "lb_build_timeout": PATIENCE,
         }
     }

@@ -22,7 +22,7 @@ from tests.databases import PostgreSQL, postgresql_at_will
 from tests.faults.servers import Client, Cluster, Server, frozen
 from tests.sandbox import eventually
 
-OUTAGES = {"fast": 30.0, "immediate": 6.0}
+OUTAGES = {"fast": 12.0, "immediate": 6.0}
 """Seconds without a database, by how it is stopped: longer than any wait in the code for a connection."""
 PATIENCE = 3.0
 """Seconds within which a server says that its database is away."""

@@ -10,7 +10,7 @@ import pytest
 from netloom.cli.parser import parser
 from netloom.plan import pipeline
 from netloom.settings.options import AGENT_OPTIONS, OWN_OPTIONS, SERVER_OPTIONS
-from tests.e2e import tutorial
+from tests.e2e.docs import tutorial
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import tutorial
-from tests.e2e.tutorial import Block
+from tests.e2e.docs import tutorial
+from tests.e2e.docs.tutorial import Block
 
 TEXT = """\
 # Title

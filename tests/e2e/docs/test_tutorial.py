@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.e2e import tutorial
 from tests.e2e.cloud import Cloud
+from tests.e2e.docs import tutorial
 from tests.e2e.doorway import doorway
 from tests.sandbox import ROOT, sandbox
 
