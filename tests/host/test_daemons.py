@@ -171,11 +171,11 @@ def test_what_begins_another_program_at_that_moment_ends_too(sandbox, agent, tmp
     program.write_text(f"exec sh {program}\n")
     driver = agent()
     converge(driver, daemon(sandbox, script=f"for each in $(seq 40); do sh {program} & done; echo all; wait"))
-    eventually(lambda: "all" in log(sandbox))
     first = pid(sandbox)
-    os.kill(first, signal.SIGKILL)
-    eventually(lambda: not alive(first))
     try:
+        eventually(lambda: "all" in log(sandbox))
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: not alive(first))
         assert converge(driver) == []
         eventually(lambda: not of_session(first), 2)
     finally:
