@@ -9,6 +9,8 @@ from netloom.cli.client import Client
 COLUMNS = ("VIP", "LISTENER", "POOL", "MEMBER", "INSTANCE", "STATUS")
 API = "/load-balancer/v2.0/lbaas/loadbalancers"
 V1 = "/v2.0/lb"
+Thing = Mapping[str, Any]
+"""As the API shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Balancers:
     def __init__(self, client: Client | None) -> None:
         """Ask for their names. Raises Trouble."""
         self._client = client
-        self._all: list[dict[str, Any]] = client.get(API)["loadbalancers"] if client else []
-        self._pools: list[dict[str, Any]] = client.get(f"{V1}/pools")["pools"] if client and _has_v1(client) else []
+        self._all: list[Thing] = client.get(API)["loadbalancers"] if client else []
+        self._pools: list[Thing] = client.get(f"{V1}/pools")["pools"] if client and _has_v1(client) else []
 
     @property
     def names(self) -> dict[str, str]:
@@ -50,59 +52,50 @@ class Balancers:
     def members(self, wanted: str | None) -> list[Member]:
         """The members of those of a name or beginning of an id, each for every listener. Raises Trouble."""
 
-        def chosen(balancers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        def chosen(balancers: list[Thing]) -> Iterator[Thing]:
             return (one for one in balancers if wanted and (one["name"] == wanted or one["id"].startswith(wanted)))
 
         found = [member for one in chosen(self._all) for member in self._members(one)]
         return [*found, *(member for one in chosen(self._pools) for member in self._members_v1(one))]
 
-    def _members(self, balancer: Mapping[str, Any]) -> Iterator[Member]:
+    def _members(self, balancer: Thing) -> Iterator[Member]:
         assert self._client
         tree = self._client.get(f"{API}/{balancer['id']}/status")["statuses"]["loadbalancer"]
         ports = self._ports(f"network_id={balancer['vip_network_id']}")
         for listener in tree["listeners"]:
             for pool in listener["pools"]:
                 for member in pool["members"]:
-                    port = ports.get(member["address"], {})
-                    yield Member(
-                        vip=balancer["vip_address"],
-                        listener=_called(listener),
-                        pool=_called(pool),
-                        address=member["address"],
-                        port_number=member["protocol_port"],
-                        status=member["operating_status"],
-                        port_id=port.get("id", ""),
-                        device_id=port.get("device_id", ""),
-                    )
+                    status = member["operating_status"]
+                    yield _member(balancer["vip_address"], listener, pool, member, status, ports)
 
-    def _members_v1(self, pool: Mapping[str, Any]) -> Iterator[Member]:
+    def _members_v1(self, pool: Thing) -> Iterator[Member]:
         assert self._client
         vips = self._client.get(f"{V1}/vips?pool_id={pool['id']}")["vips"]
         ports = self._ports(f"fixed_ips=subnet_id%3D{pool['subnet_id']}")
         for member in self._client.get(f"{V1}/members?pool_id={pool['id']}")["members"]:
-            port = ports.get(member["address"], {})
             for vip in vips:
-                yield Member(
-                    vip=vip["address"],
-                    listener=_called(vip),
-                    pool=_called(pool),
-                    address=member["address"],
-                    port_number=member["protocol_port"],
-                    status=member["status"],
-                    port_id=port.get("id", ""),
-                    device_id=port.get("device_id", ""),
-                )
+                yield _member(vip["address"], vip, pool, member, member["status"], ports)
 
-    def _ports(self, matching: str) -> dict[str, dict[str, Any]]:
+    def _ports(self, matching: str) -> dict[str, Thing]:
         """By address."""
         assert self._client
         asked = f"/v2.0/ports?{matching}&fields=id&fields=fixed_ips&fields=device_id"
         return {place["ip_address"]: port for port in self._client.get(asked)["ports"] for place in port["fixed_ips"]}
 
 
+def _member(vip: str, listener: Thing, pool: Thing, member: Thing, status: str, ports: Mapping[str, Thing]) -> Member:
+    port = ports.get(member["address"], {})
+    return Member(
+        vip=vip,
+        listener=listener["name"] or listener["id"],
+        pool=pool["name"] or pool["id"],
+        address=member["address"],
+        port_number=member["protocol_port"],
+        status=status,
+        port_id=port.get("id", ""),
+        device_id=port.get("device_id", ""),
+    )
+
+
 def _has_v1(client: Client) -> bool:
     return any(each["alias"] == "lbaas" for each in client.get("/v2.0/extensions")["extensions"])
-
-
-def _called(thing: Mapping[str, Any]) -> str:
-    return str(thing["name"] or thing["id"])
